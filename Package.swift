@@ -1,0 +1,82 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One target of this package: where it lives and what it may import. Arrows run one way, from the tool to the port.
+let package = Package(
+    name: "busbar",
+    products: [
+        .library(name: "BusbarDriver", targets: ["BusbarDriver"]),
+        .library(name: "Busbar", targets: ["Busbar"]),
+        .library(name: "BusbarHub", targets: ["BusbarHub"]),
+        .library(name: "BusbarServer", targets: ["BusbarServer"]),
+        .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
+        .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
+        .executable(name: "busbar", targets: ["BusbarTool"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .target(name: "BusbarDriver", dependencies: [.nioCore]),
+        .target(name: "Busbar", dependencies: ["BusbarDriver", .nioCore, .deque, .crypto, .logging, .metrics]),
+        .target(name: "BusbarProtocol", dependencies: [.nioCore]),
+        .target(
+            name: "BusbarHub",
+            dependencies: ["Busbar", "BusbarDriver", "BusbarProtocol", .nioCore, .deque, .logging, .metrics]
+        ),
+        .target(
+            name: "BusbarServer",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarProtocol", .nioCore, .nioPosix, .nioHTTP1, .crypto, .logging,
+                .metrics, .lifecycle,
+            ]
+        ),
+        .target(
+            name: "BusbarMemory",
+            dependencies: ["BusbarDriver", .nioCore, .deque],
+            path: "Drivers/Memory"
+        ),
+        .target(
+            name: "BusbarFaults",
+            dependencies: ["BusbarDriver", .nioCore, .deque],
+            path: "Drivers/Faults"
+        ),
+        .executableTarget(
+            name: "BusbarTool",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore, .nioPosix, .logging,
+                .lifecycle, .argumentParser, .configuration,
+            ]
+        ),
+    ]
+)
+
+extension Target.Dependency {
+    static let nioCore = Self.product(name: "NIOCore", package: "swift-nio")
+    static let nioPosix = Self.product(name: "NIOPosix", package: "swift-nio")
+    static let nioHTTP1 = Self.product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioEmbedded = Self.product(name: "NIOEmbedded", package: "swift-nio")
+    static let deque = Self.product(name: "DequeModule", package: "swift-collections")
+    static let crypto = Self.product(name: "Crypto", package: "swift-crypto")
+    static let logging = Self.product(name: "Logging", package: "swift-log")
+    static let metrics = Self.product(name: "Metrics", package: "swift-metrics")
+    static let lifecycle = Self.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let argumentParser = Self.product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let configuration = Self.product(name: "Configuration", package: "swift-configuration")
+}
+
+for target in package.targets {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ]
+}
