@@ -1,0 +1,46 @@
+/// What a driver promises. The bus relies on it and the conformance suite proves it, so promise no more than holds.
+public struct Guarantees: Hashable, Sendable {
+    /// How offsets count.
+    public enum Counting: Hashable, Sendable {
+        /// Each record's offset is its predecessor's plus one: a jump means a loss.
+        case withoutHoles
+        /// Offsets increase and may jump. The driver promises instead that nothing is skipped while a link is live, and that a
+        /// link that became live again continues after the last offset it delivered.
+        case withJumps
+    }
+
+    /// What survives the end of the broker's process.
+    public enum Durability: Hashable, Sendable {
+        /// Nothing: a restart begins a new epoch.
+        case process
+        /// What the broker's own persistence settings keep.
+        case broker
+    }
+
+    public var counting: Counting
+    public var durability: Durability
+    /// The largest ``Record/bytes`` that ``BackplaneDriver/append(_:to:)`` takes, in bytes.
+    public var largestRecordBytes: Int
+    /// Whether ``BackplaneDriver/read(_:after:limitBytes:)`` can return records from before the call: replay.
+    public var replays: Bool
+    /// Whether a repeated append of a record is stored once, and answered with the first receipt, by the store itself.
+    public var refusesRepeats: Bool
+    /// Whether a store that lost records it had acknowledged is recognised and comes back under a new epoch.
+    public var recognisesRewind: Bool
+
+    public init(
+        counting: Counting,
+        durability: Durability,
+        largestRecordBytes: Int,
+        replays: Bool,
+        refusesRepeats: Bool,
+        recognisesRewind: Bool
+    ) {
+        self.counting = counting
+        self.durability = durability
+        self.largestRecordBytes = largestRecordBytes
+        self.replays = replays
+        self.refusesRepeats = refusesRepeats
+        self.recognisesRewind = recognisesRewind
+    }
+}
