@@ -1,0 +1,8 @@
+.PHONY: run test test-tsan format lint bench
+
+run: ; @Scripts/run
+test: ; @Scripts/test
+test-tsan: ; @Scripts/test-tsan
+lint: ; @Scripts/lint
+format: ; @swift format --in-place --parallel --recursive Package.swift Sources Drivers Tests
+bench: ; @swift run --package-path Benchmarks --configuration release

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# What every script here begins with: the root of the package as working directory, and a few words.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+readonly MINIMUM_SWIFT=6.2
+export JOBS="${JOBS:-$(getconf _NPROCESSORS_ONLN)}"
+
+step() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+    if [[ $(id -u) -eq 0 ]]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        fail "'$*' needs root: run it yourself, or install sudo."
+    fi
+}
+
+# Installs Debian packages; called only with what was found missing.
+install_packages() {
+    have apt-get || fail "please install with your package manager what Debian calls: $*"
+    if [[ -z ${packages_listed:-} ]]; then
+        step "Updating the list of packages"
+        as_root apt-get update -qq </dev/null
+        packages_listed=yes
+    fi
+    step "Installing $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
+}
+
+check_swift() {
+    have swift || fail "no Swift toolchain found; Busbar needs Swift $MINIMUM_SWIFT or later: https://www.swift.org/install"
+    local version
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1)
+    if [[ $(printf '%s\n' "$MINIMUM_SWIFT" "$version" | sort -V | head -n 1) != "$MINIMUM_SWIFT" ]]; then
+        fail "Swift ${version:-of unknown version} is too old; Busbar needs $MINIMUM_SWIFT or later: https://www.swift.org/install"
+    fi
+    step "Swift $version"
+}

@@ -1,0 +1,47 @@
+"""`pysignalr` 1.3.3: the core protocol over WebSocket, asyncio. Usage: core_pysignalr.py URL PATH TARGET…"""
+
+import asyncio
+import sys
+
+from pysignalr.client import SignalRClient
+
+from wire import command, emit
+
+url, path, *targets = sys.argv[1:]
+
+
+async def main():
+    client = SignalRClient(f"{url}{path}")
+
+    async def opened():
+        emit(event="open")
+
+    async def failed(message):
+        """Errors reach the callback of their call too; the client only insists on having this one."""
+
+    def hearing(target):
+        async def heard(arguments):
+            emit(event="heard", target=target, arguments=arguments)
+
+        return heard
+
+    def answering(name):
+        async def answered(message):
+            outcome = {"error": message.error} if message.error else {"result": message.result}
+            emit(event="answer", id=name, **outcome)
+
+        return answered
+
+    async def obey():
+        while True:
+            wanted = command(await asyncio.to_thread(sys.stdin.readline))
+            await client.send(wanted["call"], wanted["arguments"], answering(wanted["id"]))
+
+    client.on_open(opened)
+    client.on_error(failed)
+    for target in targets:
+        client.on(target, hearing(target))
+    await asyncio.gather(client.run(), obey())
+
+
+asyncio.run(main())

@@ -1,0 +1,33 @@
+"""`signalrcore` 1.0.2: the core protocol over WebSocket, threads. Usage: core_signalrcore.py URL PATH TARGET…"""
+
+import sys
+
+from signalrcore.hub_connection_builder import HubConnectionBuilder
+from signalrcore.types import HttpTransportType
+
+from wire import command, emit
+
+url, path, *targets = sys.argv[1:]
+connection = (
+    HubConnectionBuilder().with_url(f"{url}{path}", options={"transport": HttpTransportType.web_sockets}).build()
+)
+
+
+def listen(target):
+    connection.on(target, lambda arguments: emit(event="heard", target=target, arguments=arguments))
+
+
+connection.on_open(lambda: emit(event="open"))
+connection.on_error(lambda message: emit(event="answer", id=message.invocation_id, error=message.error))
+for each in targets:
+    listen(each)
+connection.start()
+while True:
+    wanted = command(sys.stdin.readline())
+    name = wanted["id"]
+    connection.send(
+        wanted["call"],
+        wanted["arguments"],
+        lambda message, name=name: emit(event="answer", id=name, result=message.result),
+        invocation_id=name,
+    )

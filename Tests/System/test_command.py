@@ -1,0 +1,95 @@
+"""The `busbar` command: how it starts, stops and refuses."""
+
+import signal
+import socket
+import subprocess
+import urllib.request
+
+import pytest
+
+from processes import BUSBAR, END_SECONDS, START_SECONDS, Server
+
+USAGE_ERROR = 64
+
+
+def refused(*arguments):
+    """Runs a command that has to refuse; returns its exit status and the one line it says about it."""
+    done = subprocess.run(
+        [BUSBAR, *arguments], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=START_SECONDS
+    )
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, f"one line was wanted on stderr, not: {done.stderr!r}"
+    assert done.stdout == ""
+    return done.returncode, lines[0]
+
+
+def test_a_port_in_use_is_named(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, line = refused("serve", "--port", str(port))
+    assert status not in (0, -signal.SIGABRT, -signal.SIGILL, -signal.SIGTRAP)
+    assert str(port) in line and "in use" in line
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["serve", "--prot", "8080"], "--prot"),
+        (["serve", "--port", "eighty"], "eighty"),
+        (["serve", "--port", "70000"], "70000"),
+        (["serev"], "serev"),
+        (["serve", "--backplane", "carrier-pigeon:"], "carrier-pigeon"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, named):
+    status, line = refused(*arguments)
+    assert status == USAGE_ERROR
+    assert named in line
+
+
+@pytest.mark.parametrize(
+    "text, named",
+    [("port: eighty\n", "eighty"), ("prot: 8080\n", "prot"), ("port: [8080\n", "busbar.yaml"), ("- 1\n", "busbar.yaml")],
+)
+def test_a_wrong_config_file_is_named(tmp_path, text, named):
+    path = tmp_path / "busbar.yaml"
+    path.write_text(text, encoding="utf-8")
+    status, line = refused("serve", "--config", str(path))
+    assert status == USAGE_ERROR
+    assert named in line
+
+
+def test_a_config_file_that_cannot_be_read_is_named(tmp_path):
+    for path in (tmp_path / "missing.yaml", tmp_path):
+        status, line = refused("serve", "--config", str(path))
+        assert status == USAGE_ERROR
+        assert str(path) in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_server_cleanly_with_clients_connected(number, server, connect):
+    connect("core_pysignalr")
+    connect("classic")
+    assert server.stop(number) == 0
+
+
+def test_health_page_and_script_are_served(server):
+    def get(path):
+        with urllib.request.urlopen(server.url + path, timeout=END_SECONDS) as response:
+            return response.status, response.headers["Content-Type"], response.read()
+
+    assert get("/health")[0] == 200
+    assert get("/health/ready")[0] == 200
+    status, kind, body = get("/")
+    assert (status, kind.partition(";")[0]) == (200, "text/html") and b"busbar.js" in body
+    status, kind, body = get("/busbar.js")
+    assert (status, kind.partition(";")[0]) == (200, "text/javascript") and b"HubConnection" in body
+
+
+def test_a_server_can_take_the_port_of_one_that_was_killed(server, connect):
+    connect("core_pysignalr")
+    server.kill()
+    again = Server(port=server.port)
+    assert again.stop() == 0
