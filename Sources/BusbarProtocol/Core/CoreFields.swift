@@ -6,6 +6,7 @@ struct CoreFields {
     private(set) var type = 0
     private(set) var error: Range<Int>?
     private(set) var item: Range<Int>?
+    private var typeNumber: Range<Int>?
     private var invocationID: Range<Int>?
     private var target: Range<Int>?
     private var arguments: Range<Int>?
@@ -17,14 +18,12 @@ struct CoreFields {
 
     init(_ record: ByteBuffer) throws(ProtocolError) {
         self.record = record
-        let type = try record.withUnsafeReadableBytes { raw throws(ProtocolError) -> Range<Int>? in
-            do throws(JSONCodingError) {
-                return try self.locate(in: raw)
-            } catch {
-                throw ProtocolError(error, in: "hub message")
-            }
+        do throws(JSONCodingError) {
+            try record.withUnsafeReadableBytes { raw throws(JSONCodingError) in try self.locate(in: raw) }
+        } catch {
+            throw ProtocolError(error, in: "hub message")
         }
-        guard let type else { throw ProtocolError(.missingProperty, "hub message: property 'type' is missing") }
+        guard let type = self.typeNumber else { throw ProtocolError(.missingProperty, "hub message: property 'type' is missing") }
         let value = self.scan(type) { scanner in
             (try? scanner.scanNumber()).flatMap { $0.isInteger ? scanner.integer($0, as: Int32.self) : nil }
         }
@@ -32,47 +31,42 @@ struct CoreFields {
         self.type = Int(value)
     }
 
-    /// Notes where each property stands and returns the place of `type`.
-    private mutating func locate(in raw: UnsafeRawBufferPointer) throws(JSONCodingError) -> Range<Int>? {
-        var type: Range<Int>?
-        var scanner = JSONScanner(raw)
-        try scanner.expect(UInt8(ascii: "{"), "an object")
-        if !scanner.take(UInt8(ascii: "}")) {
-            repeat {
-                let key = try scanner.scanKey()
-                // Why: the limit of 64 levels is for one argument, and arguments stand in an array.
-                let value =
-                    scanner.string(key, is: "arguments") && scanner.peek() == UInt8(ascii: "[")
-                    ? try scanner.scanArguments(depthLimit: JSONScanner.deepestNesting).range
-                    : try scanner.skipValue()
-                if scanner.string(key, is: "type") {
-                    type = value
-                } else if scanner.string(key, is: "invocationId") {
-                    self.invocationID = value
-                } else if scanner.string(key, is: "target") {
-                    self.target = value
-                } else if scanner.string(key, is: "arguments") {
-                    self.arguments = value
-                } else if scanner.string(key, is: "item") {
-                    self.item = value
-                } else if scanner.string(key, is: "result") {
-                    self.resultValue = value
-                } else if scanner.string(key, is: "error") {
-                    self.error = value
-                } else if scanner.string(key, is: "streamIds") {
-                    self.streamIDs = value
-                } else if scanner.string(key, is: "headers") {
-                    self.headers = value
-                } else if scanner.string(key, is: "allowReconnect") {
-                    self.allowReconnect = value
-                } else if scanner.string(key, is: "sequenceId") {
-                    self.sequenceID = value
-                }
-            } while scanner.take(UInt8(ascii: ","))
-            try scanner.expect(UInt8(ascii: "}"), "',' or '}'")
+    /// Notes where each property stands; of equal ones the last stays.
+    private mutating func locate(in raw: UnsafeRawBufferPointer) throws(JSONCodingError) {
+        try JSONScanner.scanDocument(raw) { scanner, key throws(JSONCodingError) in
+            // Why: the limit of 64 levels is for one argument, and arguments stand in an array.
+            let value =
+                scanner.string(key, is: "arguments") && scanner.peek() == UInt8(ascii: "[")
+                ? try scanner.scanArguments(depthLimit: JSONScanner.deepestNesting).range
+                : try scanner.skipValue()
+            self.note(value, as: key, scanner)
         }
-        try scanner.expectEnd()
-        return type
+    }
+
+    private mutating func note(_ value: Range<Int>, as key: JSONStringRange, _ scanner: JSONScanner) {
+        if scanner.string(key, is: "type") {
+            self.typeNumber = value
+        } else if scanner.string(key, is: "invocationId") {
+            self.invocationID = value
+        } else if scanner.string(key, is: "target") {
+            self.target = value
+        } else if scanner.string(key, is: "arguments") {
+            self.arguments = value
+        } else if scanner.string(key, is: "item") {
+            self.item = value
+        } else if scanner.string(key, is: "result") {
+            self.resultValue = value
+        } else if scanner.string(key, is: "error") {
+            self.error = value
+        } else if scanner.string(key, is: "streamIds") {
+            self.streamIDs = value
+        } else if scanner.string(key, is: "headers") {
+            self.headers = value
+        } else if scanner.string(key, is: "allowReconnect") {
+            self.allowReconnect = value
+        } else if scanner.string(key, is: "sequenceId") {
+            self.sequenceID = value
+        }
     }
 
     func required(_ field: Range<Int>?, _ name: StaticString) throws(ProtocolError) -> Range<Int> {
@@ -156,40 +150,47 @@ struct CoreFields {
 
     private func streams() throws(ProtocolError) -> [String] {
         guard let field = self.streamIDs else { return [] }
-        let wrong = ProtocolError(.invalidProperty, "property 'streamIds' must be an array of strings")
-        return try self.scan(field) { scanner throws(ProtocolError) in
-            guard scanner.take(UInt8(ascii: "[")) else { throw wrong }
-            var streams: [String] = []
-            if scanner.take(UInt8(ascii: "]")) { return streams }
-            repeat {
-                guard let stream = try? scanner.readString(.strict) else { throw wrong }
-                guard streams.count < CoreJSON.listLimit else {
-                    throw ProtocolError(.limitExceeded, "more than \(CoreJSON.listLimit) streams in one message")
+        var streams: [String] = []
+        do throws(JSONCodingError) {
+            try self.scan(field) { scanner throws(JSONCodingError) in
+                try scanner.scanArray { scanner throws(JSONCodingError) in
+                    try Self.checkRoom(after: streams.count)
+                    streams.append(try scanner.readString(.strict))
                 }
-                streams.append(stream)
-            } while scanner.take(UInt8(ascii: ","))
-            return streams
+            }
+        } catch {
+            throw Self.invalid(error, "property 'streamIds' must be an array of strings")
         }
+        return streams
     }
 
     private func headerList() throws(ProtocolError) -> [(name: String, value: String)] {
         guard let field = self.headers else { return [] }
-        let wrong = ProtocolError(.invalidProperty, "property 'headers' must be an object whose values are strings")
-        return try self.scan(field) { scanner throws(ProtocolError) in
-            guard scanner.take(UInt8(ascii: "{")) else { throw wrong }
-            var headers: [(name: String, value: String)] = []
-            if scanner.take(UInt8(ascii: "}")) { return headers }
-            repeat {
-                guard let key = try? scanner.scanKey(), let value = try? scanner.readString(.strict) else { throw wrong }
-                let name = scanner.string(key)
-                headers.removeAll { $0.name == name }
-                guard headers.count < CoreJSON.listLimit else {
-                    throw ProtocolError(.limitExceeded, "more than \(CoreJSON.listLimit) headers in one message")
+        var headers: [(name: String, value: String)] = []
+        do throws(JSONCodingError) {
+            try self.scan(field) { scanner throws(JSONCodingError) in
+                try scanner.scanObject { scanner, key throws(JSONCodingError) in
+                    let name = scanner.string(key)
+                    headers.removeAll { $0.name == name }
+                    try Self.checkRoom(after: headers.count)
+                    headers.append((name, try scanner.readString(.strict)))
                 }
-                headers.append((name, value))
-            } while scanner.take(UInt8(ascii: ","))
-            return headers
+            }
+        } catch {
+            throw Self.invalid(error, "property 'headers' must be an object whose values are strings")
         }
+        return headers
+    }
+
+    private static func checkRoom(after count: Int) throws(JSONCodingError) {
+        guard count < CoreJSON.listLimit else {
+            throw JSONCodingError(.limitExceeded, "more than \(CoreJSON.listLimit) of a kind in one message")
+        }
+    }
+
+    private static func invalid(_ error: JSONCodingError, _ rule: StaticString) -> ProtocolError {
+        let isTooLong = error.code == .limitExceeded
+        return ProtocolError(isTooLong ? .limitExceeded : .invalidProperty, "\(rule): \(error.detail)")
     }
 
     private func scan<Result, Failure: Error>(

@@ -23,22 +23,15 @@ extension CoreJSON {
         var version: Int?
         do throws(JSONCodingError) {
             try record.withUnsafeReadableBytes { raw throws(JSONCodingError) in
-                var scanner = JSONScanner(raw)
-                try scanner.expect(UInt8(ascii: "{"), "an object")
-                if !scanner.take(UInt8(ascii: "}")) {
-                    repeat {
-                        let key = try scanner.scanKey()
-                        if scanner.string(key, is: "protocol") {
-                            name = try scanner.readString(.strict)
-                        } else if scanner.string(key, is: "version") {
-                            version = try scanner.readInteger(.strict) as Int
-                        } else {
-                            try scanner.skipValue()
-                        }
-                    } while scanner.take(UInt8(ascii: ","))
-                    try scanner.expect(UInt8(ascii: "}"), "',' or '}'")
+                try JSONScanner.scanDocument(raw) { scanner, key throws(JSONCodingError) in
+                    if scanner.string(key, is: "protocol") {
+                        name = try scanner.readString(.strict)
+                    } else if scanner.string(key, is: "version") {
+                        version = try scanner.readInteger(.strict) as Int
+                    } else {
+                        try scanner.skipValue()
+                    }
                 }
-                try scanner.expectEnd()
             }
         } catch {
             throw ProtocolError(error, in: "handshake request")
@@ -73,20 +66,13 @@ extension CoreJSON {
         var refusal: String?
         do throws(JSONCodingError) {
             try record.withUnsafeReadableBytes { raw throws(JSONCodingError) in
-                var scanner = JSONScanner(raw)
-                try scanner.expect(UInt8(ascii: "{"), "an object")
-                if !scanner.take(UInt8(ascii: "}")) {
-                    repeat {
-                        let key = try scanner.scanKey()
-                        if scanner.string(key, is: "error") {
-                            refusal = try scanner.takeNull() ? nil : try scanner.readString(.strict)
-                        } else {
-                            try scanner.skipValue()
-                        }
-                    } while scanner.take(UInt8(ascii: ","))
-                    try scanner.expect(UInt8(ascii: "}"), "',' or '}'")
+                try JSONScanner.scanDocument(raw) { scanner, key throws(JSONCodingError) in
+                    if scanner.string(key, is: "error") {
+                        refusal = try scanner.takeNull() ? nil : try scanner.readString(.strict)
+                    } else {
+                        try scanner.skipValue()
+                    }
                 }
-                try scanner.expectEnd()
             }
         } catch {
             throw ProtocolError(error, in: "handshake response")

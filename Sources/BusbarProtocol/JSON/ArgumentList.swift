@@ -156,14 +156,10 @@ extension JSONScanner {
     mutating func scanArguments(depthLimit: Int) throws(JSONCodingError) -> ArgumentRange {
         _ = self.peek()
         let start = self.offset
-        guard self.take(UInt8(ascii: "[")) else { throw .mismatch(at: start, expected: "an array of arguments") }
         var count = 0
-        if !self.take(UInt8(ascii: "]")) {
-            repeat {
-                try self.skipValue(depthLimit: depthLimit)
-                count += 1
-            } while self.take(UInt8(ascii: ","))
-            try self.expect(UInt8(ascii: "]"), "',' or ']'")
+        try self.scanArray { scanner throws(JSONCodingError) in
+            try scanner.skipValue(depthLimit: depthLimit)
+            count += 1
         }
         return ArgumentRange(range: start..<self.offset, count: count)
     }

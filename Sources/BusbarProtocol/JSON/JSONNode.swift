@@ -120,24 +120,17 @@ extension JSONScanner {
         case UInt8(ascii: "\""): return .string(try self.readString(.strict))
         case UInt8(ascii: "["):
             guard depthLimit > 0 else { throw .tooDeep(limit: Self.deepestNesting) }
-            self.advance(to: self.offset &+ 1)
             var elements: [JSONNode] = []
-            if self.take(UInt8(ascii: "]")) { return .array(elements) }
-            repeat {
-                elements.append(try self.readNode(depthLimit: depthLimit - 1))
-            } while self.take(UInt8(ascii: ","))
-            try self.expect(UInt8(ascii: "]"), "',' or ']'")
+            try self.scanArray { scanner throws(JSONCodingError) in
+                elements.append(try scanner.readNode(depthLimit: depthLimit - 1))
+            }
             return .array(elements)
         case UInt8(ascii: "{"):
             guard depthLimit > 0 else { throw .tooDeep(limit: Self.deepestNesting) }
-            self.advance(to: self.offset &+ 1)
             var members: [String: JSONNode] = [:]
-            if self.take(UInt8(ascii: "}")) { return .object(members) }
-            repeat {
-                let key = try self.scanKey()
-                members[self.string(key)] = try self.readNode(depthLimit: depthLimit - 1)
-            } while self.take(UInt8(ascii: ","))
-            try self.expect(UInt8(ascii: "}"), "',' or '}'")
+            try self.scanObject { scanner, name throws(JSONCodingError) in
+                members[scanner.string(name)] = try scanner.readNode(depthLimit: depthLimit - 1)
+            }
             return .object(members)
         default:
             let start = self.offset

@@ -79,15 +79,10 @@ final class JSONSource {
     func members(at position: JSONPosition, path: JSONPath?) throws -> JSONMembers {
         do throws(JSONCodingError) {
             return try self.scan(at: position) { scanner throws(JSONCodingError) in
-                guard scanner.take(UInt8(ascii: "{")) else {
-                    throw .mismatch(at: scanner.offset, expected: "an object")
-                }
                 let depth = try self.deeper(than: position)
                 var found = JSONMembers()
-                if scanner.take(UInt8(ascii: "}")) { return found }
                 found.members.reserveCapacity(8)
-                repeat {
-                    let name = try scanner.scanKey()
+                try scanner.scanObject { scanner, name throws(JSONCodingError) in
                     let value = try scanner.skipValue()
                     found.members.append(
                         JSONMember(
@@ -97,8 +92,7 @@ final class JSONSource {
                             value: JSONPosition(offset: UInt32(value.lowerBound), depth: depth)
                         )
                     )
-                } while scanner.take(UInt8(ascii: ","))
-                try scanner.expect(UInt8(ascii: "}"), "',' or '}'")
+                }
                 if found.members.count >= JSONMembers.indexedFrom {
                     let names = found.members.enumerated().map { (scanner.string($1.name), $0) }
                     found.index = Dictionary(names, uniquingKeysWith: { $1 })
@@ -113,17 +107,12 @@ final class JSONSource {
     func elements(at position: JSONPosition, path: JSONPath?) throws -> [JSONPosition] {
         do throws(JSONCodingError) {
             return try self.scan(at: position) { scanner throws(JSONCodingError) in
-                guard scanner.take(UInt8(ascii: "[")) else {
-                    throw .mismatch(at: scanner.offset, expected: "an array")
-                }
                 let depth = try self.deeper(than: position)
                 var found: [JSONPosition] = []
-                if scanner.take(UInt8(ascii: "]")) { return found }
-                repeat {
+                try scanner.scanArray { scanner throws(JSONCodingError) in
                     let value = try scanner.skipValue()
                     found.append(JSONPosition(offset: UInt32(value.lowerBound), depth: depth))
-                } while scanner.take(UInt8(ascii: ","))
-                try scanner.expect(UInt8(ascii: "]"), "',' or ']'")
+                }
                 return found
             }
         } catch {
