@@ -1,0 +1,39 @@
+/// Why a message to clients or a change of a group did not take place.
+public struct HubSendError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The kind of failure. Open: new codes may appear.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        public let name: String
+
+        private init(_ name: String) { self.name = name }
+
+        public var description: String { self.name }
+
+        /// A method, connection id, group or user was named with an empty string. Nothing was sent.
+        public static let emptyName = Self("emptyName")
+        /// A name, a list of exceptions or the arguments are larger than a message may be. Nothing was sent.
+        public static let tooLarge = Self("tooLarge")
+        /// An argument cannot be written as JSON, `detail` says why. Nothing was sent.
+        public static let argumentNotEncodable = Self("argumentNotEncodable")
+        /// The bus has not accepted the message: the backplane is away and the offline policy or the deadline said no.
+        /// Sending again later may succeed.
+        public static let notAccepted = Self("notAccepted")
+        /// Nobody confirmed the change of a group in time. Trying again is harmless.
+        public static let timedOut = Self("timedOut")
+        /// The runtime has stopped or stops.
+        public static let stopped = Self("stopped")
+        /// The calling task was cancelled while it waited.
+        public static let cancelled = Self("cancelled")
+    }
+
+    public let code: Code
+
+    /// What was wrong and what would be right, in one line without payloads.
+    public let detail: String
+
+    package init(_ code: Code, _ detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+
+    public var description: String { "\(self.code): \(self.detail)" }
+}

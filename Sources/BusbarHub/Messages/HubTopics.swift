@@ -1,0 +1,33 @@
+package import Busbar
+
+/// The topics of hubs. Each message is published to the one topic of its audience.
+package enum HubTopics {
+    /// What every topic of the hub runtime begins with.
+    package static let prefix = "$busbar/"
+
+    package static func all(hub: String) -> Topic { Topic("\(Self.prefix)h/\(hub)") }
+    package static func group(_ group: String, hub: String) -> Topic { Topic("\(Self.prefix)g/\(hub)/\(group)") }
+    package static func user(_ user: String, hub: String) -> Topic { Topic("\(Self.prefix)u/\(hub)/\(user)") }
+    package static func connection(_ id: String) -> Topic { Topic("\(Self.prefix)c/\(id)") }
+}
+
+extension HubRecord {
+    /// Where the record is published: group changes in the group's own topic, so that they have their place in order.
+    package var topic: Topic {
+        switch self {
+        case .message(let message): message.topic
+        case .groupCommand(let change, _): HubTopics.group(change.group, hub: change.hub)
+        }
+    }
+}
+
+extension HubMessage {
+    package var topic: Topic {
+        switch self.audience {
+        case .all: HubTopics.all(hub: self.hub)
+        case .connection(let id): HubTopics.connection(id)
+        case .group(let group, _): HubTopics.group(group, hub: self.hub)
+        case .user(let user): HubTopics.user(user, hub: self.hub)
+        }
+    }
+}
