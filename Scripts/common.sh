@@ -38,11 +38,12 @@ install_packages() {
 }
 
 check_swift() {
-    have swift || fail "no Swift toolchain found; Busbar needs Swift $MINIMUM_SWIFT or later: https://www.swift.org/install"
+    local remedy="Busbar needs Swift $MINIMUM_SWIFT or later: https://www.swift.org/install"
+    have swift || fail "no Swift toolchain found. $remedy"
     local version
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1)
     if [[ $(printf '%s\n' "$MINIMUM_SWIFT" "$version" | sort -V | head -n 1) != "$MINIMUM_SWIFT" ]]; then
-        fail "Swift ${version:-of unknown version} is too old; Busbar needs $MINIMUM_SWIFT or later: https://www.swift.org/install"
+        fail "Swift ${version:-of unknown version} is too old. $remedy"
     fi
     step "Swift $version"
 }

@@ -1,7 +1,7 @@
 """Adds up test results: `summary.py NAME=STATUS:FILE …`, FILE in the xUnit format, STATUS the exit status of the run.
 
-Prints a line for each suite and ends with `N passed, N failed, N skipped`. Exit status 0 only if every run ended with 0,
-every suite had tests, and none failed or was skipped.
+Prints a line for each suite and ends with `N passed, N failed, N skipped`. The exit status is 0 only if every run ended
+with 0, every suite had tests, and none failed or was skipped.
 """
 
 import sys

@@ -21,6 +21,9 @@ START_SECONDS = 30
 ANSWER_SECONDS = 15
 END_SECONDS = 15
 
+#: Why: settings of whoever runs the tests must not change what is tested.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("BUSBAR_")}
+
 _numbers = itertools.count(1)
 
 
@@ -35,7 +38,12 @@ class Process:
         self._ended = False
         with open(self.errors_path, "wb") as errors:
             self.child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8"
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                encoding="utf-8",
+                env=ENVIRONMENT,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from processes import BUSBAR, END_SECONDS, START_SECONDS, Server
+from processes import BUSBAR, END_SECONDS, ENVIRONMENT, START_SECONDS, Server
 
 USAGE_ERROR = 64
 
@@ -15,7 +15,12 @@ USAGE_ERROR = 64
 def refused(*arguments):
     """Runs a command that has to refuse; returns its exit status and the one line it says about it."""
     done = subprocess.run(
-        [BUSBAR, *arguments], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=START_SECONDS
+        [BUSBAR, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+        timeout=START_SECONDS,
     )
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1, f"one line was wanted on stderr, not: {done.stderr!r}"
@@ -51,7 +56,12 @@ def test_wrong_arguments_are_named(arguments, named):
 
 @pytest.mark.parametrize(
     "text, named",
-    [("port: eighty\n", "eighty"), ("prot: 8080\n", "prot"), ("port: [8080\n", "busbar.yaml"), ("- 1\n", "busbar.yaml")],
+    [
+        ("port: eighty\n", "eighty"),
+        ("prot: 8080\n", "prot"),
+        ("port: [8080\n", "busbar.yaml"),
+        ("- 8080\n", "busbar.yaml"),
+    ],
 )
 def test_a_wrong_config_file_is_named(tmp_path, text, named):
     path = tmp_path / "busbar.yaml"
