@@ -7,6 +7,8 @@ public final class HubRuntime: Sendable {
     public let configuration: HubConfiguration
     /// Classic connections: known by id, outliving their sockets.
     package let classic: ClassicConnections
+    /// The hubs served, by name and path.
+    package let hubs: HubTable
 
     /// - Throws: ``HubConfigurationError`` if a setting is out of its range.
     public init(
@@ -18,6 +20,7 @@ public final class HubRuntime: Sendable {
     ) throws {
         try configuration.validate()
         self.configuration = configuration
+        self.hubs = try HubTable(hubs)
         self.classic = ClassicConnections()
     }
 

@@ -11,7 +11,7 @@ package struct ClassicOpening: Sendable {
 
     package var kind: Kind
     /// Identity and request of this channel. The id comes from the connection token and from nothing else.
-    package var context: ConnectionContext
+    package var identity: ConnectionIdentity
     /// The hubs that the client listed and may use, already resolved.
     package var hubs: [RegisteredHub]
     /// Whether the client calls `/start` (protocol 1.4 and later); else the connected event runs before the init message.
@@ -20,10 +20,10 @@ package struct ClassicOpening: Sendable {
     package var groupsToken: String?
 
     package init(
-        kind: Kind, context: ConnectionContext, hubs: [RegisteredHub], delayedStart: Bool, groupsToken: String?
+        kind: Kind, identity: ConnectionIdentity, hubs: [RegisteredHub], delayedStart: Bool, groupsToken: String?
     ) {
         self.kind = kind
-        self.context = context
+        self.identity = identity
         self.hubs = hubs
         self.delayedStart = delayedStart
         self.groupsToken = groupsToken

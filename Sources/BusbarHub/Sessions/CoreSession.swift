@@ -8,7 +8,7 @@ package final class CoreSession {
         runtime: HubRuntime,
         loop: any EventLoop,
         hub: RegisteredHub,
-        context: ConnectionContext,
+        identity: ConnectionIdentity,
         outlet: any Outlet,
         framing: TransportFraming
     ) {}

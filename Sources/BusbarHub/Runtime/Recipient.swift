@@ -1,0 +1,44 @@
+import NIOCore
+
+/// What the fan-out of one event loop knows of a connection. Confined to its loop.
+final class Recipient {
+    let id: String
+    let format: WireFormat
+    /// Where messages go; nil while the connection has no channel.
+    var outlet: (any Outlet)?
+    /// What the current batch has in store for it.
+    var trail = RunTrails.start
+    /// Whether its group memberships have changed in the current batch.
+    var isGroupChanged = false
+    /// Whether it is among those that the end of the current batch has to look at.
+    var isTouched = false
+    /// Its place in the tables of the loop; nil while it isn't registered.
+    var slot: AudienceTable.Slot?
+    /// Who decides what happens to it.
+    private(set) weak var owner: (any RecipientOwner)?
+
+    init(id: String, format: WireFormat, outlet: (any Outlet)?, owner: any RecipientOwner) {
+        self.id = id
+        self.format = format
+        self.outlet = outlet
+        self.owner = owner
+    }
+}
+
+/// A session, as the fan-out of its event loop sees it.
+protocol RecipientOwner: AnyObject {
+    /// The connection reads more slowly than it is sent to.
+    func fellBehind()
+
+    /// Membership in a group has changed.
+    func groupChanged(_ change: GroupChange)
+
+    /// Takes what a batch brings, instead of the outlet. True if it did; false to have it written as for everybody.
+    func takes(_ bundle: ClassicBundle) -> Bool
+
+    /// About once a second.
+    func tick(now: NIODeadline)
+
+    /// This node stops.
+    func drain()
+}

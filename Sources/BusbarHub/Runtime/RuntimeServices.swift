@@ -1,0 +1,32 @@
+import Busbar
+import Logging
+import NIOCore
+import Synchronization
+
+/// What every part of a runtime shares.
+final class RuntimeServices: Sendable {
+    let bus: Bus
+    let configuration: HubConfiguration
+    let hubs: HubTable
+    let logger: Logger
+    let metrics = RuntimeMetrics()
+    let mailbox = WorkMailbox()
+    let groupWaits: GroupWaits
+    /// Names this runtime in records that ask for an answer.
+    let node: String
+    private let draining = Atomic<Bool>(false)
+
+    init(bus: Bus, configuration: HubConfiguration, hubs: HubTable, logger: Logger, loops: Int) {
+        self.bus = bus
+        self.configuration = configuration
+        self.hubs = hubs
+        self.logger = logger
+        self.groupWaits = GroupWaits(loops: loops)
+        self.node = String(UInt64.random(in: .min ... .max), radix: 36)
+    }
+
+    /// Whether new connections are refused.
+    var isDraining: Bool { self.draining.load(ordering: .relaxed) }
+
+    func beginDraining() { self.draining.store(true, ordering: .relaxed) }
+}
