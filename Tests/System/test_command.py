@@ -61,6 +61,9 @@ def test_wrong_arguments_are_named(arguments, named):
         ("prot: 8080\n", "prot"),
         ("port: [8080\n", "busbar.yaml"),
         ("- 8080\n", "busbar.yaml"),
+        ("port: 1\nport: 2\n", "port"),
+        ("port: [8080, 8081]\n", "port"),
+        ("\0\1\2", "busbar.yaml"),
     ],
 )
 def test_a_wrong_config_file_is_named(tmp_path, text, named):
@@ -76,6 +79,26 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path):
         status, line = refused("serve", "--config", str(path))
         assert status == USAGE_ERROR
         assert str(path) in line
+
+
+def test_config_says_where_each_value_comes_from_and_keeps_secrets(tmp_path):
+    path = tmp_path / "busbar.yaml"
+    path.write_text("port: 9000\nlog-level: debug\n", encoding="utf-8")
+    secret = "a secret of more than thirty-two characters"
+    output = subprocess.run(
+        [BUSBAR, "config", "--config", str(path), "--backplane", "memory:"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        env={**ENVIRONMENT, "BUSBAR_KEY": secret, "BUSBAR_LOG_LEVEL": "error"},
+        timeout=START_SECONDS,
+    ).stdout
+    lines = {line.partition(":")[0]: line for line in output.splitlines()}
+    assert lines["port"].startswith("port: 9000 ") and str(path) in lines["port"]
+    assert lines["log-level"].startswith("log-level: error ") and "BUSBAR_LOG_LEVEL" in lines["log-level"]
+    assert lines["backplane"].startswith("backplane: memory: ") and "flag" in lines["backplane"]
+    assert "BUSBAR_KEY" in lines["key"] and secret not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
