@@ -79,15 +79,19 @@ def test_rooms_are_heard_by_their_members_only(server, open_page):
     assert grace.messages() == [("Ada", "for everybody"), ("Ada", "back among you")]
 
 
-def test_both_tabs_come_back_by_themselves_after_the_server_was_killed(server, open_page):
+@pytest.mark.parametrize("ending", ["killed", "stopped"])
+def test_both_tabs_come_back_by_themselves_after_the_server_was(ending, server, open_page):
     ada, grace = open_page(server.url, "Ada"), open_page(server.url, "Grace")
     for page in (ada, grace):
         page.join("kitchen")
     before = ada.fact("connection"), ada.fact("node")
-    server.kill()
+    if ending == "killed":
+        server.kill()
+    else:
+        assert server.stop() == 0
     for page in (ada, grace):
         page.wait_for_state("waiting", "connecting")
-    ada.photograph("connection-lost")
+    ada.photograph(f"{ending}-connection-lost")
 
     again = Server(port=server.port)
     try:
@@ -103,6 +107,6 @@ def test_both_tabs_come_back_by_themselves_after_the_server_was_killed(server, o
         assert ada.messages() == grace.messages() == [("Grace", "and among everybody")]
         grace.enter("kitchen")
         assert grace.messages() == [("Ada", "still in the kitchen")]
-        grace.photograph("after-restart")
+        grace.photograph(f"{ending}-and-back")
     finally:
         assert again.stop() == 0
