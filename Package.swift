@@ -55,6 +55,12 @@ let package = Package(
                 .lifecycle, .argumentParser, .configuration,
             ]
         ),
+        .testTarget(
+            name: "BusbarHubTests",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .logging,
+            ]
+        ),
     ]
 )
 

@@ -1,0 +1,139 @@
+import BusbarProtocol
+package import NIOCore
+
+/// Why bytes from the bus are no record of ours. Such a record is counted and dropped.
+package struct HubRecordError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The kind of failure. Open: new codes may appear.
+    package struct Code: Hashable, Sendable, CustomStringConvertible {
+        package let name: String
+
+        private init(_ name: String) { self.name = name }
+
+        package var description: String { self.name }
+
+        /// A version or a kind that a newer node wrote.
+        package static let unknown = Self("unknown")
+        /// The bytes end too early.
+        package static let truncated = Self("truncated")
+        /// The bytes are there and do not say what they should.
+        package static let malformed = Self("malformed")
+    }
+
+    package let code: Code
+    package let detail: String
+
+    init(_ code: Code, _ detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+
+    package var description: String { "\(self.code): \(self.detail)" }
+}
+
+extension HubRecord {
+    /// Reads a record that some node published. Arguments and state are slices of `bytes`, checked to be JSON.
+    package init(decoding bytes: ByteBuffer) throws(HubRecordError) {
+        var reader = HubRecordReader(bytes: bytes)
+        let version = try reader.integer(UInt8.self)
+        guard version == HubRecordFormat.version else {
+            throw HubRecordError(.unknown, "version \(version), this node reads \(HubRecordFormat.version)")
+        }
+        let code = try reader.integer(UInt8.self)
+        guard let kind = HubRecordFormat.Kind(rawValue: code) else { throw HubRecordError(.unknown, "kind \(code)") }
+        let hub = try reader.name()
+        switch kind {
+        case .message: self = .message(try reader.message(hub: hub))
+        case .groupAdd: self = try reader.groupCommand(.add, hub: hub)
+        case .groupRemove: self = try reader.groupCommand(.remove, hub: hub)
+        }
+        try reader.finish()
+    }
+}
+
+private struct HubRecordReader {
+    private var bytes: ByteBuffer
+
+    init(bytes: ByteBuffer) { self.bytes = bytes }
+
+    mutating func message(hub: String) throws(HubRecordError) -> HubMessage {
+        let audience = try self.audience()
+        let method = try self.name()
+        guard !method.isEmpty else { throw HubRecordError(.malformed, "a message without a method") }
+        let flags = try self.integer(UInt8.self)
+        guard flags & ~HubRecordFormat.hasCallerState == 0 else { throw HubRecordError(.unknown, "flags \(flags)") }
+        let argumentsText = try self.text()
+        let stateText = flags & HubRecordFormat.hasCallerState == 0 ? nil : try self.text()
+        let arguments: ArgumentList
+        var state: JSONValueText?
+        do throws(JSONCodingError) {
+            arguments = try ArgumentList(validating: argumentsText)
+            if let stateText { state = try JSONValueText(validating: stateText) }
+        } catch {
+            throw HubRecordError(.malformed, "arguments or state: \(error.detail)")
+        }
+        return HubMessage(hub: hub, audience: audience, method: method, arguments: arguments, callerState: state)
+    }
+
+    mutating func groupCommand(_ action: GroupChange.Action, hub: String) throws(HubRecordError) -> HubRecord {
+        let group = try self.name()
+        let connectionID = try self.name()
+        let requester = Requester(node: try self.name(), waiter: try self.integer(UInt64.self))
+        return .groupCommand(
+            GroupChange(action, hub: hub, group: group, connectionID: connectionID),
+            requester: requester
+        )
+    }
+
+    mutating func name() throws(HubRecordError) -> String {
+        let length = Int(try self.integer(UInt16.self))
+        guard length <= self.bytes.readableBytes else { throw HubRecordError(.truncated, "a name of \(length) bytes") }
+        // Why: repairing invalid bytes could turn two different groups into one.
+        guard let name = try? self.bytes.readUTF8ValidatedString(length: length) else {
+            throw HubRecordError(.malformed, "a name that is not UTF-8")
+        }
+        return name
+    }
+
+    mutating func integer<Integer: FixedWidthInteger>(_ type: Integer.Type) throws(HubRecordError) -> Integer {
+        guard let value = self.bytes.readInteger(as: type) else {
+            throw HubRecordError(.truncated, "a number of \(Integer.bitWidth / 8) bytes")
+        }
+        return value
+    }
+
+    func finish() throws(HubRecordError) {
+        guard self.bytes.readableBytes == 0 else {
+            throw HubRecordError(.malformed, "\(self.bytes.readableBytes) bytes after the end")
+        }
+    }
+
+    private mutating func audience() throws(HubRecordError) -> Audience {
+        let code = try self.integer(UInt8.self)
+        switch HubRecordFormat.AudienceKind(rawValue: code) {
+        case .all: return .all(except: try self.names())
+        case .connection: return .connection(try self.name())
+        case .group: return .group(try self.name(), except: try self.names())
+        case .user: return .user(try self.name())
+        case nil: throw HubRecordError(.unknown, "audience \(code)")
+        }
+    }
+
+    private mutating func names() throws(HubRecordError) -> [String] {
+        let count = Int(try self.integer(UInt16.self))
+        guard count > 0 else { return [] }
+        // Why: two bytes of length each, so that a few bytes cannot announce thousands of names.
+        guard count * 2 <= self.bytes.readableBytes else { throw HubRecordError(.truncated, "\(count) names") }
+        var names: [String] = []
+        names.reserveCapacity(count)
+        for _ in 0..<count { names.append(try self.name()) }
+        return names
+    }
+
+    private mutating func text() throws(HubRecordError) -> ByteBuffer {
+        let length = Int(try self.integer(UInt32.self))
+        guard length <= HubRecordFormat.largestBytes, let text = self.bytes.readSlice(length: length) else {
+            throw HubRecordError(.truncated, "a text of \(length) bytes")
+        }
+        return text
+    }
+}

@@ -1,0 +1,142 @@
+import BusbarProtocol
+package import NIOCore
+
+/// The binary form of a record, big-endian:
+///
+///     version(1) kind(1) hub
+///     message:       audience(1) [name] [exceptCount(2) except…] method flags(1) arguments(4+) [callerState(4+)]
+///     group change:  group connectionID node waiter(8)
+///
+/// Names are two bytes of length and UTF-8. A node that meets a version or kind it does not know drops the record.
+enum HubRecordFormat {
+    static let version: UInt8 = 1
+
+    /// The largest record, in bytes.
+    static let largestBytes = 16 << 20
+
+    enum Kind: UInt8 { case message = 1, groupAdd, groupRemove }
+    enum AudienceKind: UInt8 { case all = 1, connection, group, user }
+
+    /// Set if a caller's state follows the arguments.
+    static let hasCallerState: UInt8 = 1
+}
+
+extension HubRecord {
+    /// The bytes to publish.
+    /// - Throws: ``HubSendError`` `tooLarge` if a name, the exceptions or the whole are beyond what the form can hold.
+    package func encoded() throws(HubSendError) -> ByteBuffer {
+        var writer = HubRecordWriter(estimatedBytes: self.estimatedBytes)
+        switch self {
+        case .message(let message):
+            writer.begin(.message, hub: message.hub)
+            writer.write(message)
+        case .groupCommand(let change, let requester):
+            writer.begin(change.action == .add ? .groupAdd : .groupRemove, hub: change.hub)
+            writer.write(name: change.group)
+            writer.write(name: change.connectionID)
+            writer.write(name: requester.node)
+            writer.buffer.writeInteger(requester.waiter)
+        }
+        return try writer.finish()
+    }
+
+    // Why: one allocation of the right size instead of several of growing ones.
+    private var estimatedBytes: Int {
+        switch self {
+        case .message(let message):
+            64 + message.hub.utf8.count + message.method.utf8.count + message.arguments.bytes.readableBytes
+                + (message.callerState?.bytes.readableBytes ?? 0) + message.audience.estimatedBytes
+        case .groupCommand(let change, let requester):
+            64 + change.hub.utf8.count + change.group.utf8.count + change.connectionID.utf8.count
+                + requester.node.utf8.count
+        }
+    }
+}
+
+extension Audience {
+    fileprivate var estimatedBytes: Int {
+        switch self {
+        case .all(let except): except.count * 32
+        case .connection(let name), .user(let name): name.utf8.count
+        case .group(let name, let except): name.utf8.count + except.count * 32
+        }
+    }
+}
+
+private struct HubRecordWriter {
+    var buffer: ByteBuffer
+    private var problem: String?
+
+    init(estimatedBytes: Int) {
+        self.buffer = ByteBuffer()
+        self.buffer.reserveCapacity(min(estimatedBytes, HubRecordFormat.largestBytes))
+    }
+
+    mutating func begin(_ kind: HubRecordFormat.Kind, hub: String) {
+        self.buffer.writeMultipleIntegers(HubRecordFormat.version, kind.rawValue)
+        self.write(name: hub)
+    }
+
+    mutating func write(_ message: HubMessage) {
+        switch message.audience {
+        case .all(let except):
+            self.begin(.all)
+            self.write(except: except)
+        case .connection(let id):
+            self.begin(.connection)
+            self.write(name: id)
+        case .group(let name, let except):
+            self.begin(.group)
+            self.write(name: name)
+            self.write(except: except)
+        case .user(let id):
+            self.begin(.user)
+            self.write(name: id)
+        }
+        self.write(name: message.method)
+        self.buffer.writeInteger(message.callerState == nil ? 0 : HubRecordFormat.hasCallerState)
+        self.write(text: message.arguments.bytes)
+        if let state = message.callerState { self.write(text: state.bytes) }
+    }
+
+    mutating func write(name: String) {
+        guard let length = UInt16(exactly: name.utf8.count) else {
+            self.problem = "a name has \(name.utf8.count) bytes, at most \(UInt16.max) are possible"
+            return
+        }
+        self.buffer.writeInteger(length)
+        self.buffer.writeString(name)
+    }
+
+    func finish() throws(HubSendError) -> ByteBuffer {
+        if let problem = self.problem { throw HubSendError(.tooLarge, problem) }
+        guard self.buffer.readableBytes <= HubRecordFormat.largestBytes else {
+            throw HubSendError(
+                .tooLarge,
+                "the message has \(self.buffer.readableBytes) bytes, at most \(HubRecordFormat.largestBytes) are possible")
+        }
+        return self.buffer
+    }
+
+    private mutating func begin(_ audience: HubRecordFormat.AudienceKind) {
+        self.buffer.writeInteger(audience.rawValue)
+    }
+
+    private mutating func write(except ids: [String]) {
+        guard let count = UInt16(exactly: ids.count) else {
+            self.problem = "\(ids.count) connections are excepted, at most \(UInt16.max) are possible"
+            return
+        }
+        self.buffer.writeInteger(count)
+        for id in ids { self.write(name: id) }
+    }
+
+    private mutating func write(text: ByteBuffer) {
+        guard let length = UInt32(exactly: text.readableBytes), length <= HubRecordFormat.largestBytes else {
+            self.problem = "the arguments have \(text.readableBytes) bytes"
+            return
+        }
+        self.buffer.writeInteger(length)
+        self.buffer.writeImmutableBuffer(text)
+    }
+}
