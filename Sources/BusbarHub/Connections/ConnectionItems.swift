@@ -18,11 +18,12 @@ public struct ConnectionItems: Sendable {
 
     /// The value of `key`; nil if nothing is kept under its name, or something of another type.
     public subscript<Value>(key: ItemKey<Value>) -> Value? {
-        get { self.update(key) { $0 } }
-        nonmutating set { self.update(key) { $0 = newValue } }
+        get { self.context.withItems { $0[key.name] as? Value } }
+        nonmutating set { self.context.withItems { $0[key.name] = newValue } }
     }
 
-    /// Reads and changes one value in one step; nil is no value. `body` must not use the connection's items itself.
+    /// Reads and changes one value in one step; nil is no value. A value of another type under that name is replaced.
+    /// `body` must not use the connection itself.
     @discardableResult
     public func update<Value, Result: Sendable>(
         _ key: ItemKey<Value>,
