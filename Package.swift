@@ -27,6 +27,7 @@ let package = Package(
         .target(name: "BusbarDriver", dependencies: [.nioCore]),
         .target(name: "Busbar", dependencies: ["BusbarDriver", .nioCore, .deque, .crypto, .logging, .metrics]),
         .target(name: "BusbarProtocol", dependencies: [.nioCore]),
+        .testTarget(name: "BusbarProtocolTests", dependencies: ["BusbarProtocol", .nioCore]),
         .target(
             name: "BusbarHub",
             dependencies: ["Busbar", "BusbarDriver", "BusbarProtocol", .nioCore, .deque, .logging, .metrics]

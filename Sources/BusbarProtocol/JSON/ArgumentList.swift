@@ -109,10 +109,12 @@ package struct ArgumentReader {
     private mutating func read<Value: Decodable>(_ type: Value.Type) throws(JSONCodingError) -> Value {
         let start = self.offset
         let leniency = self.leniency
+        let depthLimit = self.depthLimit
         let scalar = try self.arguments.bytes.withUnsafeReadableBytes {
             raw throws(JSONCodingError) -> (value: Value, end: Int)? in
             var scanner = JSONScanner(raw, at: start)
-            guard let value = try scanner.readScalar(type, leniency: leniency) else { return nil }
+            guard let value = try scanner.readScalar(type, leniency: leniency, depthLimit: depthLimit)
+            else { return nil }
             return (value, scanner.offset)
         }
         if let scalar {
@@ -120,7 +122,8 @@ package struct ArgumentReader {
             return scalar.value
         }
         let range = try self.skip()
-        let source = self.source ?? JSONSource(bytes: self.arguments.bytes, leniency: leniency, depthLimit: self.depthLimit)
+        let source =
+            self.source ?? JSONSource(bytes: self.arguments.bytes, leniency: leniency, depthLimit: depthLimit)
         self.source = source
         let value = try source.decodeOutermost(type, at: range.lowerBound)
         self.finished(at: range.upperBound)

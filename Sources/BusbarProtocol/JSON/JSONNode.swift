@@ -110,8 +110,8 @@ extension ByteBuffer {
 }
 
 extension JSONScanner {
-    /// Reads the next value, whatever it is.
-    mutating func readNode(depthLimit: Int) throws(JSONCodingError) -> JSONNode {
+    /// Reads the next value, whatever it is; `depth` containers of at most `limit` stand around it.
+    mutating func readNode(depth: Int = 0, limit: Int) throws(JSONCodingError) -> JSONNode {
         switch self.peek() {
         case UInt8(ascii: "n"):
             try self.skipWord("null")
@@ -119,17 +119,17 @@ extension JSONScanner {
         case UInt8(ascii: "t"), UInt8(ascii: "f"): return .bool(try self.readBool(.strict))
         case UInt8(ascii: "\""): return .string(try self.readString(.strict))
         case UInt8(ascii: "["):
-            guard depthLimit > 0 else { throw .tooDeep(limit: Self.deepestNesting) }
+            guard depth < limit else { throw .tooDeep(limit: limit) }
             var elements: [JSONNode] = []
             try self.scanArray { scanner throws(JSONCodingError) in
-                elements.append(try scanner.readNode(depthLimit: depthLimit - 1))
+                elements.append(try scanner.readNode(depth: depth + 1, limit: limit))
             }
             return .array(elements)
         case UInt8(ascii: "{"):
-            guard depthLimit > 0 else { throw .tooDeep(limit: Self.deepestNesting) }
+            guard depth < limit else { throw .tooDeep(limit: limit) }
             var members: [String: JSONNode] = [:]
             try self.scanObject { scanner, name throws(JSONCodingError) in
-                members[scanner.string(name)] = try scanner.readNode(depthLimit: depthLimit - 1)
+                members[scanner.string(name)] = try scanner.readNode(depth: depth + 1, limit: limit)
             }
             return .object(members)
         default:

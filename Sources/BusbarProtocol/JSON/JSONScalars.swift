@@ -102,9 +102,12 @@ extension ByteBuffer {
 
 extension JSONScanner {
     /// Reads the next value if `Value` is read without asking its `init(from:)`; nil if it is not such a type.
+    /// - Parameter depth: how many of the `depthLimit` containers allowed stand around it.
     mutating func readScalar<Value>(
         _ type: Value.Type,
-        leniency: JSONLeniency
+        leniency: JSONLeniency,
+        depth: Int = 0,
+        depthLimit: Int = JSONScanner.deepestNesting
     ) throws(JSONCodingError) -> Value? {
         if Value.self == String.self {
             return identical(try self.readString(leniency), as: type)
@@ -121,7 +124,7 @@ extension JSONScanner {
         } else if Value.self == [UInt8].self {
             return identical([UInt8](try self.readBase64()), as: type)
         } else if Value.self == JSONNode.self {
-            return identical(try self.readNode(depthLimit: Self.deepestNesting), as: type)
+            return identical(try self.readNode(depth: depth, limit: depthLimit), as: type)
         }
         return try self.readRarerScalar(type, leniency: leniency)
     }

@@ -37,7 +37,7 @@ final class JSONSource {
     init(bytes: ByteBuffer, leniency: JSONLeniency, depthLimit: Int) {
         self.bytes = bytes
         self.leniency = leniency
-        self.depthLimit = depthLimit
+        self.depthLimit = min(depthLimit, JSONScanner.deepestNesting)
     }
 
     /// Decodes the value at `offset` with no path around it, in our own error type.
@@ -65,7 +65,9 @@ final class JSONSource {
     ) throws -> Value? {
         do throws(JSONCodingError) {
             return try self.scan(at: position) { scanner throws(JSONCodingError) in
-                try scanner.readScalar(type, leniency: self.leniency)
+                try scanner.readScalar(
+                    type, leniency: self.leniency, depth: Int(position.depth), depthLimit: self.depthLimit
+                )
             }
         } catch {
             throw self.decodingError(error, type, path, key)
@@ -154,8 +156,7 @@ final class JSONSource {
     }
 
     private func deeper(than position: JSONPosition) throws(JSONCodingError) -> UInt32 {
-        let limit = min(self.depthLimit, JSONScanner.deepestNesting)
-        guard position.depth < limit else { throw .tooDeep(limit: limit) }
+        guard position.depth < self.depthLimit else { throw .tooDeep(limit: self.depthLimit) }
         return position.depth + 1
     }
 
