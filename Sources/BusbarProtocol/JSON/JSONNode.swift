@@ -4,7 +4,7 @@ import NIOCore
 public indirect enum JSONNode: Hashable, Sendable {
     case null
     case bool(Bool)
-    /// A number written without point and exponent that an `Int` can hold.
+    /// A whole number that an `Int` can hold, however it is written: 1, 1.0 and 1e0 are the same.
     case integer(Int)
     /// Any other number.
     case number(Double)
@@ -135,7 +135,7 @@ extension JSONScanner {
         default:
             let start = self.offset
             let found = try self.scanNumber()
-            if found.isInteger, let value: Int = self.integer(found) { return .integer(value) }
+            if let value: Int = self.integer(found) { return .integer(value) }
             guard let value = self.double(found) else {
                 throw JSONCodingError(.outOfRange, "expected a number that a double can hold at byte \(start)")
             }
