@@ -62,6 +62,12 @@ let package = Package(
                 "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .logging,
             ]
         ),
+            name: "BusbarTests",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging, .deque,
+            ]
+        ),
+        .testTarget(name: "BusbarMemoryTests", dependencies: ["BusbarDriver", "BusbarMemory", .nioCore]),
     ]
 )
 

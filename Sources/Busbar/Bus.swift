@@ -1,97 +1,298 @@
 public import BusbarDriver
 public import Logging
 public import NIOCore
+import Synchronization
 
 /// Publish, subscribe and cursor over the streams of one driver.
+///
+/// Create it, run ``run()`` in a task, publish and subscribe from anywhere. Messages of one stream reach every subscriber in the
+/// same order on every node; what can't be delivered any more is reported as a ``Gap`` to whoever would have received it.
 public final class Bus: Sendable {
-    public init(driver: any BackplaneDriver, configuration: BusConfiguration = .init(), logger: Logger) {}
+    private enum Life { case fresh, running, closing(until: Moment), over }
 
-    /// Runs the driver, the publish lanes, repair and position checks until cancelled.
-    public func run() async throws {}
+    package let streams: [Stream]
+    package let driver: any BackplaneDriver
+    package let time: BusTime
+    package let configuration: BusConfiguration
+    private let codec: CursorCodec
+    private let logger: Logger
+    private let throttle = Throttle()
+    private let metrics: BusMetrics
+    private let configurationError: BusError?
+    private let life = Mutex(Life.fresh)
+    private let drained = WaitList()
+    private let subscribers = Mutex<Set<Subscriber>>([])
 
-    public func publish(_ payload: ByteBuffer, to topic: Topic) async throws(BusError) {}
+    /// A mistake in `configuration` is thrown by ``run()``, by publishing and by subscribing.
+    public convenience init(driver: any BackplaneDriver, configuration: BusConfiguration = .init(), logger: Logger) {
+        self.init(driver: driver, configuration: configuration, logger: logger, clock: MonotonicClock())
+    }
 
+    package init(
+        driver: any BackplaneDriver, configuration: BusConfiguration, logger: Logger, clock: any BusClock
+    ) {
+        self.configurationError = Self.error(in: configuration)
+        let configuration = self.configurationError == nil ? configuration : BusConfiguration()
+        self.driver = driver
+        self.configuration = configuration
+        self.logger = logger
+        self.metrics = BusMetrics()
+        let time = BusTime(clock: clock, pageBytes: configuration.pageBytes)
+        self.time = time
+        self.codec = CursorCodec(
+            key: configuration.farmKey ?? .generate(), app: configuration.app, streams: configuration.streams
+        )
+        var random = SystemRandomNumberGenerator()
+        let (node, incarnation) = (UInt64.random(in: 1...UInt64.max, using: &random), random.next())
+        self.streams = (0..<configuration.streams).map { index in
+            Stream(
+                id: StreamID(UInt16(index)), driver: driver, configuration: configuration, node: node,
+                incarnation: incarnation, time: time
+            )
+        }
+    }
+
+    private static func error(in configuration: BusConfiguration) -> BusError? {
+        do throws(BusError) {
+            try configuration.validate()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Whether messages get through at present: what a readiness check asks.
+    public var status: BusStatus {
+        if case .over = self.life.withLock({ $0 }) { return BusStatus(phase: .closed, detail: nil) }
+        let health = self.streams.map(\.healthNow)
+        let phase = health.first { $0.phase != .live }?.phase ?? .live
+        return BusStatus(phase: phase, detail: health.compactMap(\.lastFailure).first?.description)
+    }
+
+    /// Totals and sizes, stream by stream.
+    package var counts: [StreamCounts] { self.streams.map(\.counts) }
+
+    /// Publishes `payload` to everybody who listens to `topic`, on every node.
+    ///
+    /// Returns once the broker has accepted the message. Suspends while it is away, as the offline policy says, and while a
+    /// subscriber of this node that must not miss anything is behind; ``BusConfiguration/publishDeadline`` bounds the whole.
+    /// Cancelling the task withdraws a message that was not handed to the broker yet.
+    /// - Throws: ``BusError``; its code says whether the message may have been stored.
+    public func publish(_ payload: ByteBuffer, to topic: Topic) async throws(BusError) {
+        let topicBytes = topic.name.utf8.count
+        guard topicBytes <= Topic.largestNameBytes else {
+            throw BusError(
+                .topicTooLong, "a topic's name may have \(Topic.largestNameBytes) bytes of UTF-8; this has \(topicBytes)"
+            )
+        }
+        if self.throttle.isPressed {
+            let deadline = self.time.now() + self.configuration.slowDownLimit
+            guard await self.throttle.wait(until: deadline) else {
+                if Task.isCancelled { throw BusError(.cancelled, "the publishing task was cancelled; nothing was stored") }
+                throw BusError(.slowedDown, "a subscriber of this node is behind; publish again later")
+            }
+        }
+        if let error = self.configurationError { throw error }
+        try await self.streams[topic.streamIndex(of: self.streams.count)]
+            .publish(Message(topic: topic, payload: payload))
+    }
+
+    /// Listens to `topics`, from now on or from where `cursor` stands.
+    ///
+    /// Returns once nothing published from here on can be missed; before the first link is live it waits for that. A cursor that
+    /// can't be honoured is no error: the subscription begins with a gap and goes on from now.
+    /// - Throws: ``BusError/Code/brokerAway`` when the broker was not reached within ``BusConfiguration/publishDeadline``,
+    ///   ``BusError/Code/cancelled``, ``BusError/Code/closed``.
     public func subscribe(
-        to topics: some Sequence<Topic>,
-        from cursor: Cursor? = nil,
-        limits: SubscriberLimits = .init()
+        to topics: some Sequence<Topic>, from cursor: Cursor? = nil, limits: SubscriberLimits = .init()
     ) async throws(BusError) -> Subscription {
-        Subscription()
+        if let error = self.configurationError { throw error }
+        let topics = Array(topics)
+        try await self.waitForFirstLink(Set(topics.map { $0.streamIndex(of: self.streams.count) }))
+        let subscription = Subscription(bus: self, subscriber: Subscriber(limits: limits))
+        try self.register(subscription.subscriber)
+        await subscription.begin(topics, from: cursor.map { self.codec.read($0) })
+        return subscription
     }
 
     /// A subscription to every topic of the app, for a consumer that is woken and takes without suspending.
     ///
-    /// `wake` is called, never under a lock and from any thread, each time the queue turns from empty to filled.
-    package func tap(limits: SubscriberLimits, wake: @escaping @Sendable () -> Void) -> Tap { Tap() }
-
-    /// Everything published to topics that `isWanted` accepts, after `cursor` up to and including `frontier`.
-    package func replay(
-        from cursor: Cursor,
-        upTo frontier: Frontier,
-        limitBytes: Int,
-        isWanted: @Sendable (Message) -> Bool
-    ) async throws(BusError) -> Delivery {
-        Delivery(gaps: [], messages: [], frontier: frontier)
+    /// `wake` is called, never under a lock and from any thread, each time the queue turns from empty to filled. While the queue is
+    /// more than half full, publishing on this node is slowed down.
+    package func tap(limits: SubscriberLimits, wake: @escaping @Sendable () -> Void) -> Tap {
+        let tap = Tap(
+            bus: self, subscriber: Subscriber(limits: limits, throttle: self.throttle, onFilled: wake)
+        )
+        self.subscribers.withLock { _ = $0.insert(tap.subscriber) }
+        for stream in self.streams { stream.withCore { $0.addTap(tap.subscriber) } }
+        return tap
     }
 
     /// The signed text form of a frontier: about 1 µs.
-    package func cursor(at frontier: Frontier) -> Cursor { Cursor(text: "") }
+    public func cursor(at frontier: Frontier) -> Cursor { self.codec.encode(frontier) }
+
+    package func read(_ cursor: Cursor) -> CursorCodec.Reading { self.codec.read(cursor) }
+
+    package func heads() -> [StreamHead] { self.streams.compactMap(\.head) }
+
+    /// Whether the store holds, or held, something at `position`. False when it can't be asked.
+    package func exists(_ position: Position) async -> Bool {
+        guard let extent = try? await self.driver.extent(of: position.stream) else { return false }
+        return extent.epoch == position.epoch && extent.newest >= position.offset
+    }
+
+    package func forget(_ subscriber: Subscriber) {
+        self.subscribers.withLock { _ = $0.remove(subscriber) }
+    }
+
+    private func register(_ subscriber: Subscriber) throws(BusError) {
+        if case .over = self.life.withLock({ $0 }) { throw BusError(.closed, "the bus is closed") }
+        self.subscribers.withLock { _ = $0.insert(subscriber) }
+    }
+
+    /// Waits until the streams at `indices` have been live once.
+    package func waitForFirstLink(_ indices: Set<Int>) async throws(BusError) {
+        let deadline = self.time.now() + self.configuration.publishDeadline
+        for index in indices.sorted() where self.streams[index].head == nil {
+            let stream = self.streams[index]
+            guard await stream.firstLink.wait(until: deadline, unless: { stream.head != nil }) else {
+                if Task.isCancelled { throw BusError(.cancelled, "the subscribing task was cancelled") }
+                if case .over = self.life.withLock({ $0 }) { throw BusError(.closed, "the bus is closed") }
+                throw BusError(.brokerAway, "the broker was not reached yet; subscribe again later")
+            }
+        }
+    }
 }
 
-public struct BusConfiguration: Sendable {
-    public init() {}
+// MARK: - Life
+
+extension Bus {
+    /// How often deadlines, retries and checks are looked at.
+    package static let tickInterval = Duration.milliseconds(50)
+
+    /// Runs the driver, the publish lanes, repair and position checks. Returns when the task is cancelled or ``close(deadline:)``
+    /// has drained the lanes; after that nothing of the bus is running, waiting publishes have failed and subscriptions ended.
+    /// - Throws: ``BusError/Code/driverFailed`` when the driver gave up, ``BusError/Code/alreadyRun``,
+    ///   ``BusError/Code/invalidConfiguration``.
+    public func run() async throws {
+        if let error = self.configurationError { throw error }
+        try self.start()
+        let inbox = BusInbox(streams: self.streams, logger: self.logger)
+        let failure = await withTaskGroup(of: BusError?.self) { group in
+            group.addTask { await self.runDriver(inbox) }
+            group.addTask { await self.runTicker() }
+            for stream in self.streams {
+                group.addTask {
+                    await stream.runAppends()
+                    return nil
+                }
+                group.addTask {
+                    await stream.runErrands()
+                    return nil
+                }
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+        self.end()
+        if let failure { throw failure }
+    }
+
+    /// Takes no more publishes, sends what waits, fails what is left after `deadline`, and ends ``run()``. A bus stays closed.
+    public func close(deadline: Duration = .seconds(5)) async {
+        let now = self.time.now()
+        let wasRunning = self.life.withLock { life in
+            switch life {
+            case .fresh: return false
+            case .running: life = .closing(until: now + deadline)
+            case .closing(let until): life = .closing(until: min(until, now + deadline))
+            case .over: return false
+            }
+            return true
+        }
+        guard wasRunning else { return self.end() }
+        for stream in self.streams { stream.closeLane(deadline: deadline) }
+        _ = await self.drained.wait(until: now + .seconds(1_000_000_000)) {
+            if case .over = self.life.withLock({ $0 }) { true } else { false }
+        }
+    }
+
+    private func start() throws(BusError) {
+        let isFirst = self.life.withLock { life in
+            guard case .fresh = life else { return false }
+            life = .running
+            return true
+        }
+        guard isFirst else { throw BusError(.alreadyRun, "a bus runs once; create another one") }
+        if self.configuration.farmKey == nil, self.driver.guarantees.durability != .process {
+            self.logger.warning("no farm key is set: cursors and tokens of this node are good on no other")
+        }
+    }
+
+    private func runDriver(_ inbox: BusInbox) async -> BusError? {
+        do throws(DriverError) {
+            try await self.driver.run(following: self.streams.map(\.id), delivering: inbox)
+            return nil
+        } catch {
+            guard !Task.isCancelled else { return nil }
+            self.logger.error("the driver gave up", metadata: ["error": "\(error)"])
+            return BusError(.driverFailed, error.description)
+        }
+    }
+
+    private func runTicker() async -> BusError? {
+        while !Task.isCancelled {
+            let now = self.time.tick()
+            self.tick(now: now)
+            if case .closing(let until) = self.life.withLock({ $0 }),
+                until <= now || self.streams.allSatisfy(\.isDrained)
+            {
+                return nil
+            }
+            do { try await self.time.clock.sleep(for: Self.tickInterval) } catch { return nil }
+        }
+        return nil
+    }
+
+    private func tick(now: Moment) {
+        for stream in self.streams { stream.tick(now: now) }
+        self.throttle.tick(now: now)
+        self.metrics.update(self.counts)
+    }
+
+    private func end() {
+        self.life.withLock { $0 = .over }
+        self.time.stop()
+        for stream in self.streams { stream.end() }
+        self.throttle.close()
+        let subscribers = self.subscribers.withLock { subscribers in
+            defer { subscribers.removeAll() }
+            return subscribers
+        }
+        for subscriber in subscribers where subscriber.finish() { subscriber.wake() }
+        self.drained.resumeAll()
+    }
 }
 
-public struct SubscriberLimits: Hashable, Sendable {
-    public enum Overflow: Hashable, Sendable { case dropOldest, disconnect }
-    public var queuedBytes: Int = 1 << 20
-    public var overflow: Overflow = .dropOldest
-    public init() {}
-}
+/// Where the driver puts what arrives.
+private struct BusInbox: Inbox {
+    let streams: [Stream]
+    let logger: Logger
 
-public struct Topic: Hashable, Sendable {
-    public let name: String
-    public init(_ name: String) { self.name = name }
-}
-
-public struct Cursor: Hashable, Sendable {
-    public let text: String
-    public init(text: String) { self.text = text }
-}
-
-public struct Message: Hashable, Sendable {
-    public let topic: Topic
-    public let payload: ByteBuffer
-}
-
-public struct Gap: Hashable, Sendable {
-    public let stream: StreamID
-}
-
-/// One position per stream.
-public struct Frontier: Hashable, Sendable {
-    package let positions: [Position]
-}
-
-/// What one step of a subscription brings: first the gaps, then the messages, then the place that stands after them.
-public struct Delivery: Sendable {
-    public let gaps: [Gap]
-    public let messages: [Message]
-    package let frontier: Frontier
-}
-
-public final class Subscription: Sendable {
-    public func add(_ topics: some Sequence<Topic>) async throws(BusError) {}
-    public func remove(_ topics: some Sequence<Topic>) {}
-    public func cancel() {}
-}
-
-package final class Tap: Sendable {
-    /// Takes what waits, at most about `limitBytes` of payload but at least one message; nil when nothing waits.
-    package func take(limitBytes: Int) -> Delivery? { nil }
-    package func cancel() {}
-}
-
-public struct BusError: Error, Hashable, Sendable {
-    public let code: String
+    func receive(_ event: DriverEvent) {
+        switch event {
+        case .records(let stream, let epoch, let records):
+            guard Int(stream.index) < self.streams.count else { return }
+            self.streams[Int(stream.index)].received(epoch: epoch, records)
+        case .live(let extents):
+            self.logger.info("the link to the broker is live")
+            for stream in self.streams {
+                if let extent = extents[stream.id] { stream.linkBecameLive(extent) }
+            }
+        case .interrupted(let error):
+            self.logger.warning("the link to the broker broke", metadata: ["error": "\(error)"])
+            for stream in self.streams { stream.linkBroke(error) }
+        }
+    }
 }

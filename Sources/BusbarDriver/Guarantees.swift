@@ -27,6 +27,10 @@ public struct Guarantees: Hashable, Sendable {
     public var refusesRepeats: Bool
     /// Whether a store that lost records it had acknowledged is recognised and comes back under a new epoch.
     public var recognisesRewind: Bool
+    /// Whether ``BackplaneDriver/append(_:to:)`` neither suspends nor blocks, as a log in memory doesn't.
+    ///
+    /// The bus then appends within the publish itself instead of handing the batch to a task of its own.
+    public var appendsAtOnce: Bool
 
     public init(
         counting: Counting,
@@ -34,7 +38,8 @@ public struct Guarantees: Hashable, Sendable {
         largestRecordBytes: Int,
         replays: Bool,
         refusesRepeats: Bool,
-        recognisesRewind: Bool
+        recognisesRewind: Bool,
+        appendsAtOnce: Bool = false
     ) {
         self.counting = counting
         self.durability = durability
@@ -42,5 +47,6 @@ public struct Guarantees: Hashable, Sendable {
         self.replays = replays
         self.refusesRepeats = refusesRepeats
         self.recognisesRewind = recognisesRewind
+        self.appendsAtOnce = appendsAtOnce
     }
 }

@@ -1,0 +1,315 @@
+package import BusbarDriver
+import DequeModule
+
+/// Outbound side of one stream, as a value: publishes in, packs and outcomes out. It knows no clock, driver or continuation.
+///
+/// While nothing is under way a message leaves at once as a pack of its own; what arrives meanwhile is collected into the next
+/// pack. One pack is under way at a time; after a failure that leaves open whether it was stored, the very same bytes are sent
+/// again. A pack that the broker refuses is sent again message by message, so only the guilty publish fails.
+package struct PublishLane {
+    package typealias PublishID = UInt64
+
+    package struct Limits {
+        package var packBytes: Int
+        package var packCount: Int
+        package var largestRecordBytes: Int
+        package var bufferBytes: Int
+        package var bufferCount: Int
+        package var deadline: Duration
+        package var whileStarting: OfflinePolicy
+        package var whileAway: OfflinePolicy
+
+        package init(_ configuration: BusConfiguration, largestRecordBytes: Int) {
+            self.packBytes = min(configuration.packBytes, largestRecordBytes)
+            self.packCount = configuration.packCount
+            self.largestRecordBytes = largestRecordBytes
+            self.bufferBytes = configuration.publishBufferBytes
+            self.bufferCount = configuration.publishBufferCount
+            self.deadline = configuration.publishDeadline
+            self.whileStarting = configuration.whileStarting
+            self.whileAway = configuration.whileAway
+        }
+    }
+
+    package enum Offer: Hashable {
+        /// The lane was idle: append this record now, then report ``appended(now:effects:)`` or the failure.
+        case append(Record)
+        /// Its outcome comes as an effect.
+        case wait
+        case deliverLocally
+        case refuse(BusError)
+    }
+
+    package enum Effect: Hashable {
+        case append(Record)
+        case succeed(PublishID)
+        case fail(PublishID, BusError)
+        case deliverLocally(PublishID, Message)
+    }
+
+    private enum Link { case starting, live, away }
+
+    private struct Waiting {
+        let id: PublishID
+        let message: Message
+        let bytes: Int
+        let deadline: Moment
+    }
+
+    private struct Outgoing {
+        let record: Record
+        /// Publishes that still wait for it; those that gave up are gone from here.
+        var publishes: [Waiting]
+        /// How many messages the record holds.
+        let count: Int
+        var isUnderWay = true
+        /// An earlier attempt may have been stored.
+        var isUncertain = false
+        var retryAt: Moment?
+    }
+
+    package private(set) var waitingBytes = 0
+    package private(set) var isClosed = false
+
+    private let limits: Limits
+    private let node: UInt64
+    private let incarnation: UInt64
+    private var link = Link.starting
+    private var nextID: PublishID = 1
+    private var sequence: UInt64 = 0
+    private var waiting: Deque<Waiting> = []
+    /// Messages of a refused pack, to be sent one by one before anything else.
+    private var singles: Deque<Waiting> = []
+    private var pack: Outgoing?
+    private var closesAt: Moment?
+
+    package init(node: UInt64, incarnation: UInt64, limits: Limits) {
+        self.node = node
+        self.incarnation = incarnation
+        self.limits = limits
+    }
+
+    package var waitingCount: Int { self.waiting.count + self.singles.count }
+    package var isDrained: Bool { self.pack == nil && self.waitingCount == 0 }
+
+    /// A message to publish. Every offer gets an id of its own.
+    package mutating func offer(_ message: Message, now: Moment) -> (PublishID, Offer) {
+        let id = self.nextID
+        self.nextID += 1
+        if let refusal = self.refusal(of: message) { return (id, .refuse(refusal)) }
+        if self.link == .away || self.link == .starting {
+            switch self.link == .starting ? self.limits.whileStarting : self.limits.whileAway {
+            case .fail: return (id, .refuse(BusError(.brokerAway, "the broker can't be reached; publish again later")))
+            case .deliverLocally: return (id, .deliverLocally)
+            case .buffer(let bytes, let count): return (id, self.enqueue(id, message, now: now, bytes, count))
+            }
+        }
+        guard self.pack == nil, self.waitingCount == 0 else {
+            return (id, self.enqueue(id, message, now: now, self.limits.bufferBytes, self.limits.bufferCount))
+        }
+        let waiting = self.waiting(id, message, now: now)
+        let key = self.nextKey()
+        let record = Record(key: key, bytes: Pack.encode(message, key: key))
+        self.pack = Outgoing(record: record, publishes: [waiting], count: 1)
+        return (id, .append(record))
+    }
+
+    /// The record under way was accepted.
+    package mutating func appended(now: Moment, effects: inout [Effect]) {
+        guard let pack = self.pack else { return }
+        self.pack = nil
+        for publish in pack.publishes { effects.append(.succeed(publish.id)) }
+        self.sendNext(now: now, effects: &effects)
+    }
+
+    /// The record under way failed.
+    package mutating func appendFailed(_ error: DriverError, now: Moment, effects: inout [Effect]) {
+        guard var pack = self.pack else { return }
+        switch error.recovery {
+        case .retry(let after):
+            // Why: these two say that nothing was stored; after anything else the record may be in the log.
+            if error.code != .overloaded, error.code != .rejected { pack.isUncertain = true }
+            pack.isUnderWay = false
+            pack.retryAt = now + after
+            self.pack = pack
+            self.dropAbandonedPack(now: now, effects: &effects)
+        case .giveUp:
+            self.pack = nil
+            self.refused(pack, error, effects: &effects)
+            self.sendNext(now: now, effects: &effects)
+        }
+    }
+
+    package mutating func linkBecameLive(now: Moment, effects: inout [Effect]) {
+        self.link = .live
+        if self.pack?.isUnderWay == false { self.pack?.retryAt = now }
+        self.retry(now: now, effects: &effects)
+        self.sendNext(now: now, effects: &effects)
+    }
+
+    package mutating func linkBroke(effects: inout [Effect]) {
+        guard self.link == .live else { return }
+        self.link = .away
+        switch self.limits.whileAway {
+        case .buffer: return
+        case .fail:
+            self.failWaiting(BusError(.brokerAway, "the link to the broker broke; publish again later"), &effects)
+        case .deliverLocally:
+            for publish in self.singles + self.waiting {
+                effects.append(.deliverLocally(publish.id, publish.message))
+            }
+            self.forgetWaiting()
+        }
+    }
+
+    /// Time went by: deadlines and retries.
+    package mutating func tick(now: Moment, effects: inout [Effect]) {
+        if let closesAt, closesAt <= now { self.abandonAll(effects: &effects) }
+        let late = BusError(.deadlinePassed, "not handed to the broker within \(self.limits.deadline)")
+        while let oldest = self.waiting.first, oldest.deadline <= now {
+            self.waiting.removeFirst()
+            self.waitingBytes -= oldest.bytes
+            effects.append(.fail(oldest.id, late))
+        }
+        for publish in self.singles where publish.deadline <= now {
+            self.waitingBytes -= publish.bytes
+            effects.append(.fail(publish.id, late))
+        }
+        self.singles.removeAll { $0.deadline <= now }
+        if let pack = self.pack {
+            for publish in pack.publishes where publish.deadline <= now {
+                effects.append(.fail(publish.id, Self.unknown("the broker has not answered by the deadline")))
+            }
+            self.pack?.publishes.removeAll { $0.deadline <= now }
+        }
+        self.dropAbandonedPack(now: now, effects: &effects)
+        self.retry(now: now, effects: &effects)
+    }
+
+    /// The publishing task was cancelled. Answers with its outcome, or nil when that was decided before.
+    package mutating func cancel(_ id: PublishID) -> BusError? {
+        let cancelled = BusError(.cancelled, "the publishing task was cancelled; nothing was stored")
+        if let index = self.waiting.firstIndex(where: { $0.id == id }) {
+            self.waitingBytes -= self.waiting.remove(at: index).bytes
+            return cancelled
+        }
+        if let index = self.singles.firstIndex(where: { $0.id == id }) {
+            self.waitingBytes -= self.singles.remove(at: index).bytes
+            return cancelled
+        }
+        guard let index = self.pack?.publishes.firstIndex(where: { $0.id == id }) else { return nil }
+        self.pack?.publishes.remove(at: index)
+        return Self.unknown("the publishing task was cancelled while the broker had the message")
+    }
+
+    /// Takes nothing more. What waits is sent, or fails when `deadline` is over.
+    package mutating func close(now: Moment, deadline: Duration, effects: inout [Effect]) {
+        self.isClosed = true
+        self.closesAt = min(self.closesAt ?? now + deadline, now + deadline)
+        self.tick(now: now, effects: &effects)
+    }
+}
+
+extension PublishLane {
+    private static func unknown(_ detail: String) -> BusError { BusError(.outcomeUnknown, detail) }
+
+    private func refusal(of message: Message) -> BusError? {
+        if self.isClosed { return BusError(.closed, "the bus is closed") }
+        let bytes = Pack.headerBytes + Pack.bytes(of: message)
+        guard bytes > self.limits.largestRecordBytes else { return nil }
+        let limit = self.limits.largestRecordBytes
+        return BusError(.messageTooLarge, "the message takes \(bytes) bytes as a record; this driver takes \(limit)")
+    }
+
+    private mutating func nextKey() -> RecordKey {
+        self.sequence += 1
+        return RecordKey(node: self.node, incarnation: self.incarnation, sequence: self.sequence)
+    }
+
+    private func waiting(_ id: PublishID, _ message: Message, now: Moment) -> Waiting {
+        Waiting(id: id, message: message, bytes: message.cost, deadline: now + self.limits.deadline)
+    }
+
+    private mutating func enqueue(
+        _ id: PublishID, _ message: Message, now: Moment, _ limitBytes: Int, _ limitCount: Int
+    ) -> Offer {
+        let waiting = self.waiting(id, message, now: now)
+        guard self.waitingCount < limitCount, self.waitingBytes + waiting.bytes <= limitBytes else {
+            let bounds = "\(limitBytes) bytes and \(limitCount) messages"
+            return .refuse(BusError(.bufferFull, "the publish buffer of \(bounds) is full; publish again later"))
+        }
+        self.waiting.append(waiting)
+        self.waitingBytes += waiting.bytes
+        return .wait
+    }
+
+    private mutating func sendNext(now: Moment, effects: inout [Effect]) {
+        guard self.link == .live, self.pack == nil else { return }
+        var publishes: [Waiting] = []
+        if let single = self.singles.popFirst() {
+            publishes.append(single)
+        } else {
+            var bytes = Pack.headerBytes
+            while publishes.count < self.limits.packCount, let next = self.waiting.first {
+                bytes += Pack.bytes(of: next.message)
+                guard publishes.isEmpty || bytes <= self.limits.packBytes else { break }
+                publishes.append(next)
+                self.waiting.removeFirst()
+            }
+        }
+        guard !publishes.isEmpty else { return }
+        self.waitingBytes -= publishes.reduce(0) { $0 + $1.bytes }
+        let key = self.nextKey()
+        let record = Record(key: key, bytes: Pack.encode(publishes.map(\.message), key: key))
+        self.pack = Outgoing(record: record, publishes: publishes, count: publishes.count)
+        effects.append(.append(record))
+    }
+
+    private mutating func retry(now: Moment, effects: inout [Effect]) {
+        guard let pack = self.pack, !pack.isUnderWay, let retryAt = pack.retryAt, retryAt <= now else { return }
+        self.pack?.isUnderWay = true
+        self.pack?.retryAt = nil
+        effects.append(.append(pack.record))
+    }
+
+    /// Nobody waits any more for a pack that is not under way: it is not sent again.
+    private mutating func dropAbandonedPack(now: Moment, effects: inout [Effect]) {
+        guard let pack = self.pack, !pack.isUnderWay, pack.publishes.isEmpty else { return }
+        self.pack = nil
+        self.sendNext(now: now, effects: &effects)
+    }
+
+    private mutating func refused(_ pack: Outgoing, _ error: DriverError, effects: inout [Effect]) {
+        let isOurs = error.code == .rejected || error.code == .recordTooLarge
+        if pack.isUncertain {
+            let unknown = Self.unknown("an earlier attempt may have been stored; the last one: \(error.detail)")
+            for publish in pack.publishes { effects.append(.fail(publish.id, unknown)) }
+        } else if isOurs, pack.count > 1 {
+            for publish in pack.publishes { self.waitingBytes += publish.bytes }
+            self.singles.append(contentsOf: pack.publishes)
+        } else {
+            let code: BusError.Code = isOurs ? .rejected : .driverFailed
+            for publish in pack.publishes { effects.append(.fail(publish.id, BusError(code, error.detail))) }
+        }
+    }
+
+    private mutating func failWaiting(_ error: BusError, _ effects: inout [Effect]) {
+        for publish in self.singles { effects.append(.fail(publish.id, error)) }
+        for publish in self.waiting { effects.append(.fail(publish.id, error)) }
+        self.forgetWaiting()
+    }
+
+    private mutating func forgetWaiting() {
+        self.singles.removeAll()
+        self.waiting.removeAll()
+        self.waitingBytes = 0
+    }
+
+    private mutating func abandonAll(effects: inout [Effect]) {
+        self.failWaiting(BusError(.closed, "the bus was closed before the message could be sent"), &effects)
+        for publish in self.pack?.publishes ?? [] {
+            effects.append(.fail(publish.id, Self.unknown("the bus was closed before the broker answered")))
+        }
+        self.pack?.publishes.removeAll()
+    }
+}

@@ -1,0 +1,346 @@
+package import BusbarDriver
+import Synchronization
+
+/// One stream of a bus: a publish lane and a receiving core, each under its own lock, and the two tasks that talk to the driver.
+///
+/// Nothing is called out under a lock. The lock order is stream, then subscriber.
+package final class Stream: Sendable {
+    private typealias Outcome = Result<Void, BusError>
+
+    private struct Lane {
+        var machine: PublishLane
+        var effects: [PublishLane.Effect] = []
+        var slots: [PublishLane.PublishID: Slot] = [:]
+        var published: UInt64 = 0
+        var failed: UInt64 = 0
+    }
+
+    /// Where the outcome of a publish that waits is put.
+    private enum Slot {
+        case expected
+        case awaited(CheckedContinuation<Outcome, Never>)
+        case decided(Outcome)
+    }
+
+    /// What is to be done once the lane's lock is released.
+    private struct Work {
+        var append: Record?
+        var resumptions: [(CheckedContinuation<Outcome, Never>, Outcome)] = []
+        var local: [Message] = []
+        /// The outcome of the publish that is appending within its own task.
+        var own: Outcome?
+    }
+
+    package let id: StreamID
+    private let driver: any BackplaneDriver
+    private let time: BusTime
+    private let checkInterval: Duration
+    private let lane: Mutex<Lane>
+    private let core: Mutex<StreamCore>
+    /// Records for the task that appends; at most one.
+    private let outbox = Mailbox<Record>()
+    private let errands = Mailbox<Errand>()
+    private let health = Mutex(StreamHealth())
+    package let firstLink = WaitList()
+
+    private enum Errand {
+        case read(StreamReceiver.ReadRequest)
+        case check
+    }
+
+    package init(
+        id: StreamID, driver: any BackplaneDriver, configuration: BusConfiguration, node: UInt64, incarnation: UInt64,
+        time: BusTime
+    ) {
+        self.id = id
+        self.driver = driver
+        self.time = time
+        self.checkInterval = configuration.checkInterval
+        let limits = PublishLane.Limits(configuration, largestRecordBytes: driver.guarantees.largestRecordBytes)
+        self.lane = Mutex(Lane(machine: PublishLane(node: node, incarnation: incarnation, limits: limits)))
+        let receiver = StreamReceiver(
+            stream: id, counting: driver.guarantees.counting,
+            limits: StreamReceiver.Limits(holdBytes: configuration.holdBytes, holdTime: configuration.holdTime)
+        )
+        let window = Window(limitBytes: configuration.windowBytes, limitCount: configuration.windowCount)
+        self.core = Mutex(StreamCore(receiver: receiver, window: window))
+    }
+
+    package var healthNow: StreamHealth { self.health.withLock { $0 } }
+    package var head: StreamHead? { self.core.withLock { $0.head } }
+    package var isDrained: Bool { self.lane.withLock { $0.machine.isDrained } }
+
+    package var counts: StreamCounts {
+        var counts = StreamCounts()
+        self.lane.withLock { lane in
+            counts.published = lane.published
+            counts.failed = lane.failed
+            counts.waitingBytes = lane.machine.waitingBytes
+        }
+        self.core.withLock { core in
+            counts.received = core.counts
+            counts.windowBytes = core.window.bytes
+            counts.heldBytes = core.receiver.heldBytes
+            counts.topics = core.index.topicCount
+            counts.followers = core.index.followerCount
+        }
+        return counts
+    }
+
+    /// Runs `body` under the receiving lock and wakes whom its outcome names afterwards.
+    package func withCore<R>(_ body: (inout StreamCore) -> R) -> R {
+        self.core.withLock { body(&$0) }
+    }
+
+    private func receive(_ body: (inout StreamCore) -> StreamCore.Outcome) {
+        self.perform(self.core.withLock { body(&$0) })
+    }
+
+    private func perform(_ outcome: StreamCore.Outcome) {
+        for subscriber in outcome.wakes { subscriber.wake() }
+        if let request = outcome.read, !self.errands.put(.read(request)) {
+            // Why: the driver has let several reads hang. Count this one as failed; the receiver asks again in time.
+            let now = self.time.now()
+            self.core.withLock { $0.readFailed(request, now: now) }
+        }
+        if outcome.wantsCheck { self.errands.put(.check) }
+    }
+}
+
+// MARK: - Publishing
+
+extension Stream {
+    package func publish(_ message: Message) async throws(BusError) {
+        let now = self.time.now()
+        let (id, offer) = self.lane.withLock { lane in
+            let (id, offer) = lane.machine.offer(message, now: now)
+            switch offer {
+            case .wait: lane.slots[id] = .expected
+            case .append where !self.driver.guarantees.appendsAtOnce: lane.slots[id] = .expected
+            case .append, .deliverLocally: break
+            case .refuse: lane.failed += 1
+            }
+            return (id, offer)
+        }
+        switch offer {
+        case .refuse(let error): throw error
+        case .deliverLocally: self.receive { $0.deliverLocally(message) }
+        case .wait: try await self.outcome(of: id).get()
+        case .append(let record):
+            if self.driver.guarantees.appendsAtOnce {
+                if let outcome = await self.appendHere(record, own: id) { return try outcome.get() }
+            } else {
+                self.outbox.put(record)
+            }
+            try await self.outcome(of: id).get()
+        }
+    }
+
+    /// Appends within the publishing task, and what has gathered meanwhile too, a few times; then the lane's task takes over.
+    /// - Returns: the outcome of the publish `own`; nil when it is not decided yet.
+    private func appendHere(_ record: Record, own: PublishLane.PublishID) async -> Outcome? {
+        var next: Record? = record
+        var outcome: Outcome?
+        var turns = 0
+        while let record = next {
+            turns += 1
+            let work = await self.append(record, own: outcome == nil ? own : nil)
+            if let decided = work.own { outcome = decided }
+            self.finish(work)
+            next = turns < 16 ? work.append : nil
+            if turns == 16, let record = work.append { self.outbox.put(record) }
+        }
+        return outcome
+    }
+
+    /// Appends one record and tells the lane. When `own` stays undecided, its slot is ready before anyone else can decide it.
+    private func append(_ record: Record, own: PublishLane.PublishID? = nil) async -> Work {
+        let highWater = self.core.withLock { $0.receiver.position }
+        let failure: DriverError?
+        do throws(DriverError) {
+            _ = try await self.driver.append(Batch(records: [record], highWater: highWater), to: self.id)
+            failure = nil
+        } catch {
+            failure = error
+            self.health.withLock { $0.lastFailure = error }
+        }
+        let now = self.time.now()
+        return self.lane.withLock { lane in
+            if let failure {
+                lane.machine.appendFailed(failure, now: now, effects: &lane.effects)
+            } else {
+                lane.machine.appended(now: now, effects: &lane.effects)
+            }
+            let work = self.work(&lane, own: own)
+            if let own, work.own == nil { lane.slots[own] = .expected }
+            return work
+        }
+    }
+
+    /// Sorts the lane's effects; called under its lock.
+    private func work(_ lane: inout Lane, own: PublishLane.PublishID? = nil) -> Work {
+        var work = Work()
+        for effect in lane.effects {
+            switch effect {
+            case .append(let record): work.append = record
+            case .succeed(let id): self.decide(id, .success(()), &lane, &work, own)
+            case .fail(let id, let error): self.decide(id, .failure(error), &lane, &work, own)
+            case .deliverLocally(let id, let message):
+                work.local.append(message)
+                self.decide(id, .success(()), &lane, &work, own)
+            }
+        }
+        lane.effects.removeAll(keepingCapacity: true)
+        return work
+    }
+
+    private func decide(
+        _ id: PublishLane.PublishID, _ outcome: Outcome, _ lane: inout Lane, _ work: inout Work,
+        _ own: PublishLane.PublishID?
+    ) {
+        if case .success = outcome { lane.published += 1 } else { lane.failed += 1 }
+        if id == own {
+            work.own = outcome
+            return
+        }
+        switch lane.slots[id] {
+        case .awaited(let continuation):
+            lane.slots.removeValue(forKey: id)
+            work.resumptions.append((continuation, outcome))
+        case .expected: lane.slots[id] = .decided(outcome)
+        case .decided, nil: break
+        }
+    }
+
+    /// Everything of `work` but the append.
+    private func finish(_ work: Work) {
+        for message in work.local { self.receive { $0.deliverLocally(message) } }
+        for (continuation, outcome) in work.resumptions { continuation.resume(returning: outcome) }
+    }
+
+    private func onLane(_ body: (inout PublishLane, inout [PublishLane.Effect]) -> Void) {
+        let work = self.lane.withLock { lane in
+            body(&lane.machine, &lane.effects)
+            return self.work(&lane)
+        }
+        self.finish(work)
+        if let record = work.append { self.outbox.put(record) }
+    }
+
+    private func outcome(of id: PublishLane.PublishID) async -> Outcome {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let decided: Outcome? = self.lane.withLock { lane in
+                    if case .decided(let outcome) = lane.slots[id] {
+                        lane.slots.removeValue(forKey: id)
+                        return outcome
+                    }
+                    lane.slots[id] = .awaited(continuation)
+                    return nil
+                }
+                if let decided { continuation.resume(returning: decided) }
+            }
+        } onCancel: {
+            let work = self.lane.withLock { lane in
+                var work = Work()
+                if let error = lane.machine.cancel(id) { self.decide(id, .failure(error), &lane, &work, nil) }
+                return work
+            }
+            self.finish(work)
+        }
+    }
+
+    package func closeLane(deadline: Duration) {
+        let now = self.time.now()
+        self.onLane { $0.close(now: now, deadline: deadline, effects: &$1) }
+    }
+}
+
+// MARK: - Receiving
+
+extension Stream {
+    package func linkBecameLive(_ extent: StreamExtent) {
+        let now = self.time.now()
+        self.receive { $0.linkBecameLive(extent, now: now) }
+        self.health.withLock { $0.linkBecameLive(now: now) }
+        self.firstLink.resumeAll()
+        self.onLane { $0.linkBecameLive(now: now, effects: &$1) }
+    }
+
+    package func linkBroke(_ error: DriverError) {
+        self.core.withLock { $0.linkBroke() }
+        self.health.withLock { $0.linkBroke(error) }
+        self.onLane { $0.linkBroke(effects: &$1) }
+    }
+
+    package func received(epoch: Epoch, _ records: [StoredRecord]) {
+        let now = self.time.now()
+        self.receive { $0.received(epoch: epoch, records, now: now) }
+    }
+
+    /// One turn of the bus's ticker.
+    package func tick(now: Moment) {
+        self.onLane { $0.tick(now: now, effects: &$1) }
+        self.receive { $0.tick(now: now) }
+        self.firstLink.tick(now: now)
+        let isDue = self.health.withLock { $0.isCheckDue(now: now, interval: self.checkInterval) }
+        if isDue { self.errands.put(.check) }
+    }
+
+    package func end() {
+        self.closeLane(deadline: .zero)
+        self.firstLink.close()
+    }
+}
+
+// MARK: - Tasks
+
+extension Stream {
+    /// Appends what the lane hands out, one record at a time, until cancelled.
+    package func runAppends() async {
+        while let record = await self.outbox.next() {
+            var next: Record? = record
+            while let record = next {
+                let work = await self.append(record)
+                self.finish(work)
+                next = work.append
+            }
+        }
+    }
+
+    /// Reads and checks for the receiving side, one at a time, until cancelled.
+    package func runErrands() async {
+        while let errand = await self.errands.next() {
+            switch errand {
+            case .read(let request): await self.read(request)
+            case .check: await self.check()
+            }
+        }
+    }
+
+    private func read(_ request: StreamReceiver.ReadRequest) async {
+        do throws(DriverError) {
+            let page = try await self.driver.read(
+                self.id, after: request.after.offset, limitBytes: self.time.pageBytes
+            )
+            let now = self.time.now()
+            self.receive { $0.pageRead(page, for: request, now: now) }
+        } catch {
+            let now = self.time.now()
+            self.health.withLock { $0.lastFailure = error }
+            self.core.withLock { $0.readFailed(request, now: now) }
+        }
+    }
+
+    private func check() async {
+        guard let askedAt = self.core.withLock({ $0.receiver.position }) else { return }
+        do throws(DriverError) {
+            let extent = try await self.driver.extent(of: self.id)
+            let now = self.time.now()
+            self.receive { $0.checked(extent, askedAt: askedAt, now: now) }
+            self.health.withLock { $0.checkSucceeded() }
+        } catch {
+            self.health.withLock { $0.checkFailed(error) }
+        }
+    }
+}
