@@ -62,6 +62,7 @@ let package = Package(
                 "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .logging,
             ]
         ),
+        .testTarget(
             name: "BusbarTests",
             dependencies: [
                 "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging, .deque,
