@@ -34,15 +34,14 @@ public final class HubRuntime: Sendable {
         var limits = SubscriberLimits()
         limits.queuedBytes = configuration.laneLimitBytes
         self.services = services
-        self.loops = eventLoops.map {
-            LoopHandle(eventLoop: $0, services: services, frontier: Frontier(positions: []))
-        }
+        let wakeUp = TapWakeUp()
+        let tap = bus.tap(limits: limits) { wakeUp.call() }
+        self.loops = eventLoops.map { LoopHandle(eventLoop: $0, services: services, frontier: tap.frontier) }
         self.handles = Dictionary(
             self.loops.map { (ObjectIdentifier($0.eventLoop), $0) }, uniquingKeysWith: { first, _ in first })
         self.classic = ClassicConnections()
-        let pump = TapPump(loops: self.loops, services: services)
-        self.pump = pump
-        pump.attach(bus.tap(limits: limits) { pump.wake() })
+        self.pump = TapPump(tap: tap, loops: self.loops, services: services)
+        wakeUp.attach(self.pump)
     }
 
     public var configuration: HubConfiguration { self.services.configuration }
@@ -56,7 +55,7 @@ public final class HubRuntime: Sendable {
         }
         defer {
             for tick in ticks { tick.cancel() }
-            self.pump.detach()
+            self.pump.stop()
         }
         await self.services.mailbox.run()
     }
@@ -128,8 +127,9 @@ extension HubRuntime: HubPublisher {
     }
 
     private func publish(_ record: HubRecord) async throws(HubSendError) {
+        let bytes = try record.encoded()
         do throws(BusError) {
-            try await self.services.bus.publish(record.encoded(), to: record.topic)
+            try await self.services.bus.publish(bytes, to: record.topic)
         } catch {
             throw HubSendError(error)
         }

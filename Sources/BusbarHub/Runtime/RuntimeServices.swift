@@ -1,5 +1,6 @@
 import Busbar
 import Logging
+import Metrics
 import NIOCore
 import Synchronization
 

@@ -1,5 +1,6 @@
 import Busbar
 import Logging
+import Metrics
 import NIOCore
 
 /// One event loop's share of the runtime: its connections, what they listen to, and how far it has come in the stream.

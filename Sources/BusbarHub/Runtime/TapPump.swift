@@ -1,5 +1,6 @@
 import Busbar
 import Logging
+import Metrics
 import NIOCore
 import Synchronization
 
@@ -48,23 +49,19 @@ final class TapPump: Sendable {
 
     private let loops: [LoopHandle]
     private let services: RuntimeServices
+    private let tap: Tap
     private let state = Mutex(State.idle)
-    private let tap = Mutex<Tap?>(nil)
 
     private static let takeBytes = 128 << 10
 
-    init(loops: [LoopHandle], services: RuntimeServices) {
+    init(tap: Tap, loops: [LoopHandle], services: RuntimeServices) {
+        self.tap = tap
         self.loops = loops
         self.services = services
     }
 
-    func attach(_ tap: Tap) {
-        self.tap.withLock { $0 = tap }
-        self.wake()
-    }
-
-    func detach() {
-        self.tap.withLock { $0.take() }?.cancel()
+    func stop() {
+        self.tap.cancel()
     }
 
     /// Something waits in the tap, or a full lane has room again. Callable from any thread.
@@ -95,8 +92,7 @@ final class TapPump: Sendable {
     }
 
     private func pump() {
-        guard let tap = self.tap.withLock({ $0 }) else { return }
-        while !self.loops.contains(where: \.isFull), let delivery = tap.take(limitBytes: Self.takeBytes) {
+        while !self.loops.contains(where: \.isFull), let delivery = self.tap.take(limitBytes: Self.takeBytes) {
             let batch = self.decode(delivery)
             for loop in self.loops { loop.offer(batch, pump: self) }
         }
@@ -121,5 +117,19 @@ final class TapPump: Sendable {
             }
         }
         return batch
+    }
+}
+
+/// Passes the tap's calls on to the pump, which can't be made before the tap.
+final class TapWakeUp: Sendable {
+    private let pump = Mutex<TapPump?>(nil)
+
+    func call() {
+        self.pump.withLock { $0 }?.wake()
+    }
+
+    func attach(_ pump: TapPump) {
+        self.pump.withLock { $0 = pump }
+        pump.wake()
     }
 }

@@ -54,8 +54,7 @@ package final class CoreSession {
         self.limitBytes = configuration.core.maximumReceiveMessageBytes
         self.context = ConnectionContext(
             id: identity.id, userID: identity.userID, user: identity.user, request: identity.request,
-            transport: identity.transport,
-            onAbort: { loop.execute { door.value.session?.end(.aborted) } }
+            transport: identity.transport
         )
         self.lifecycle = CoreLifecycle(
             timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now)
@@ -63,6 +62,7 @@ package final class CoreSession {
         let recipient = Recipient(id: identity.id, format: .core(framing), outlet: outlet, owner: self)
         self.recipient = recipient
         door.value.session = self
+        self.context.onAbort { loop.execute { door.value.session?.end(.aborted) } }
     }
 
     /// The transport is ready: the handshake's time runs.
