@@ -57,7 +57,30 @@ public final class HubRuntime: Sendable {
             for tick in ticks { tick.cancel() }
             self.pump.stop()
         }
-        await self.services.mailbox.run()
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.learnPlace() }
+            await self.services.mailbox.run()
+            group.cancelAll()
+        }
+    }
+
+    /// Waits until the bus knows where its streams stand, so that cursors of clients who connect before the first message
+    /// say it too.
+    private func learnPlace() async {
+        while !Task.isCancelled {
+            do throws(BusError) {
+                try await self.services.bus.waitForFirstLink(Set(self.services.bus.streams.indices))
+                return self.pump.refresh()
+            } catch {
+                guard error.code == .brokerAway else { return }
+            }
+        }
+    }
+
+    /// Returns when cursors of this node can be resumed from, and every batch taken so far has been processed.
+    package func settle() async {
+        await self.learnPlace()
+        for handle in self.loops { try? await handle.eventLoop.submit {}.get() }
     }
 
     /// Tells every client to go elsewhere, runs their disconnected events and returns when all are done or `timeout` is over.

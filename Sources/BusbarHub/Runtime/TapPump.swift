@@ -51,6 +51,7 @@ final class TapPump: Sendable {
     private let services: RuntimeServices
     private let tap: Tap
     private let state = Mutex(State.idle)
+    private let isRefreshDue = Atomic<Bool>(false)
 
     private static let takeBytes = 128 << 10
 
@@ -91,11 +92,20 @@ final class TapPump: Sendable {
         }
     }
 
+    /// Tells the loops the place where the tap stands, in turn with everything that is taken from it.
+    func refresh() {
+        self.isRefreshDue.store(true, ordering: .releasing)
+        self.wake()
+    }
+
     private func pump() {
         while !self.loops.contains(where: \.isFull), let delivery = self.tap.take(limitBytes: Self.takeBytes) {
             let batch = self.decode(delivery)
             for loop in self.loops { loop.offer(batch, pump: self) }
         }
+        guard self.isRefreshDue.exchange(false, ordering: .acquiring) else { return }
+        let place = LaneBatch(records: [], frontier: self.tap.frontier, bytes: 0)
+        for loop in self.loops { loop.offer(place, pump: self) }
     }
 
     private func decode(_ delivery: Delivery) -> LaneBatch {

@@ -1,4 +1,4 @@
-import Busbar
+package import Busbar
 import BusbarProtocol
 import NIOCore
 

@@ -171,6 +171,7 @@ struct Room: Sendable {
             group.addTask { try await bus.run() }
             group.addTask { try await runtime.run() }
             let room = Room(runtime: runtime, loops: loops, journal: journal, gate: gate)
+            await runtime.settle()
             do {
                 try await body(room)
             } catch {
