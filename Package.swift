@@ -35,7 +35,7 @@ let package = Package(
         .target(
             name: "BusbarServer",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarProtocol", .nioCore, .nioPosix, .nioHTTP1, .crypto, .logging,
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarProtocol", .nioCore, .nioPosix, .crypto, .logging,
                 .metrics, .lifecycle,
             ]
         ),
@@ -59,8 +59,7 @@ let package = Package(
         .testTarget(
             name: "BusbarHubTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .nioPosix,
-                .logging,
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .logging,
             ]
         ),
         .testTarget(
@@ -70,13 +69,19 @@ let package = Package(
             ]
         ),
         .testTarget(name: "BusbarMemoryTests", dependencies: ["BusbarDriver", "BusbarMemory", .nioCore]),
+        .testTarget(
+            name: "BusbarServerTests",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer", .nioCore, .nioPosix,
+                .logging, .lifecycle,
+            ]
+        ),
     ]
 )
 
 extension Target.Dependency {
     static let nioCore = Self.product(name: "NIOCore", package: "swift-nio")
     static let nioPosix = Self.product(name: "NIOPosix", package: "swift-nio")
-    static let nioHTTP1 = Self.product(name: "NIOHTTP1", package: "swift-nio")
     static let nioEmbedded = Self.product(name: "NIOEmbedded", package: "swift-nio")
     static let deque = Self.product(name: "DequeModule", package: "swift-collections")
     static let crypto = Self.product(name: "Crypto", package: "swift-crypto")

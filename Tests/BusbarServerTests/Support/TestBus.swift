@@ -2,8 +2,8 @@ import Busbar
 import BusbarMemory
 import Logging
 
-extension Room {
-    static func makeBus(_ logger: Logger) -> Bus {
+enum TestBus {
+    static func make(logger: Logger) -> Bus {
         Bus(driver: MemoryDriver(), logger: logger)
     }
 }

@@ -1,0 +1,26 @@
+import BusbarHub
+import NIOCore
+
+/// Who speaks over a WebSocket. Confined to its event loop.
+enum SocketSession {
+    case core(CoreSession, claim: CoreClaim?)
+    case classic(ClassicChannel)
+    /// The runtime takes no connection any more.
+    case refused
+
+    func received(_ bytes: inout ByteBuffer) {
+        switch self {
+        case .core(let session, _): session.received(&bytes)
+        case .classic(let channel): channel.received(bytes)
+        case .refused: break
+        }
+    }
+
+    func transportClosed(_ closing: TransportClosing) {
+        switch self {
+        case .core(let session, _): session.transportClosed(closing)
+        case .classic(let channel): channel.transportClosed(closing)
+        case .refused: break
+        }
+    }
+}

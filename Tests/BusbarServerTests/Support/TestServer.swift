@@ -1,0 +1,86 @@
+import Busbar
+import BusbarHub
+import BusbarServer
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// A server on a free port of the loopback interface for as long as a test's body runs.
+struct TestServer: Sendable {
+    let port: Int
+    private let group: ServiceGroup
+
+    /// Asks the server to stop in good order. Returns at once.
+    func stop() async {
+        await self.group.triggerGracefulShutdown()
+    }
+
+    func connect() async throws -> RawClient {
+        try await RawClient.connect(port: self.port)
+    }
+
+    /// One request on a connection of its own.
+    func get(_ target: String, method: String = "GET", fields: [String] = []) async throws -> RawResponse {
+        let client = try await self.connect()
+        defer { client.close() }
+        return try await client.get(target, method: method, fields: fields)
+    }
+
+    static func run<Result: Sendable>(
+        hubs: [HubRegistration] = [.hub(EchoHub.self, path: "/echo")],
+        hubConfiguration: HubConfiguration = .init(),
+        _ configure: (inout ServerConfiguration) -> Void = { _ in },
+        body: @escaping @Sendable (TestServer) async throws -> Result
+    ) async throws -> Result {
+        var configuration = ServerConfiguration()
+        configuration.port = 0
+        configure(&configuration)
+        var logger = Logger(label: "test")
+        logger.logLevel = .error
+        let server = try BusbarServer(
+            bus: TestBus.make(logger: logger), hubs: hubs, configuration: configuration,
+            hubConfiguration: hubConfiguration, logger: logger)
+        let port = try await server.bind()
+        let group = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: logger))
+        return try await withThrowingTaskGroup(of: Result?.self) { tasks in
+            tasks.addTask {
+                try await group.run()
+                return nil
+            }
+            tasks.addTask { try await body(TestServer(port: port, group: group)) }
+            var found: Result?
+            while let result = try await tasks.next() {
+                if let result {
+                    found = result
+                    await group.triggerGracefulShutdown()
+                }
+            }
+            guard let found else { throw ServerStoppedEarly() }
+            return found
+        }
+    }
+}
+
+struct ServerStoppedEarly: Error {}
+
+/// What most tests talk to.
+struct EchoHub: Hub {
+    let call: HubCall
+
+    init(_ call: HubCall) { self.call = call }
+
+    static var methods: [HubMethod<Self>] {
+        [HubMethod("send", self.send), HubMethod("echo", self.echo), HubMethod("slow", self.slow)]
+    }
+
+    func send(text: String) async throws {
+        try await self.clients.all.messageReceived(text)
+    }
+
+    func echo(text: String) -> String { text }
+
+    /// Ends only with its connection.
+    func slow() async {
+        await self.context.aborted()
+    }
+}
