@@ -59,7 +59,8 @@ let package = Package(
         .testTarget(
             name: "BusbarHubTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .logging,
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .nioPosix,
+                .logging,
             ]
         ),
         .testTarget(

@@ -1,16 +1,24 @@
 public import Busbar
+import BusbarProtocol
 public import Logging
 public import NIOCore
 
 /// Runs hubs: carries their messages from the bus to the connections of this node, and calls of clients to the hubs.
 public final class HubRuntime: Sendable {
-    public let configuration: HubConfiguration
-    /// Classic connections: known by id, outliving their sockets.
-    package let classic: ClassicConnections
     /// The hubs served, by name and path.
     package let hubs: HubTable
+    /// Classic connections: known by id, outliving their sockets.
+    package let classic: ClassicConnections
+    let services: RuntimeServices
+    private let loops: [LoopHandle]
+    private let handles: [ObjectIdentifier: LoopHandle]
+    private let pump: TapPump
 
-    /// - Throws: ``HubConfigurationError`` if a setting is out of its range.
+    /// - Parameters:
+    ///   - bus: what hub messages travel on, also those to the node's own clients. Run it beside the runtime.
+    ///   - eventLoops: the loops that the connections live on.
+    /// - Throws: ``HubConfigurationError`` if a setting is out of its range, ``HubRegistrationError`` if hubs can't be
+    ///   served as they are registered.
     public init(
         bus: Bus,
         hubs: [HubRegistration],
@@ -19,16 +27,146 @@ public final class HubRuntime: Sendable {
         logger: Logger
     ) throws {
         try configuration.validate()
-        self.configuration = configuration
+        let eventLoops = Array(eventLoops.makeIterator())
         self.hubs = try HubTable(hubs)
+        let services = RuntimeServices(
+            bus: bus, configuration: configuration, hubs: self.hubs, logger: logger, loops: eventLoops.count)
+        var limits = SubscriberLimits()
+        limits.queuedBytes = configuration.laneLimitBytes
+        self.services = services
+        let wakeUp = TapWakeUp()
+        let tap = bus.tap(limits: limits) { wakeUp.call() }
+        self.loops = eventLoops.map { LoopHandle(eventLoop: $0, services: services, frontier: tap.frontier) }
+        self.handles = Dictionary(
+            self.loops.map { (ObjectIdentifier($0.eventLoop), $0) }, uniquingKeysWith: { first, _ in first })
         self.classic = ClassicConnections()
+        self.pump = TapPump(tap: tap, loops: self.loops, services: services)
+        wakeUp.attach(self.pump)
     }
 
+    public var configuration: HubConfiguration { self.services.configuration }
+
     /// Runs hub methods and lifetime events until cancelled; past its return nothing of them is running.
-    public func run() async throws {}
+    public func run() async throws {
+        let ticks = self.loops.map { handle in
+            handle.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+                handle.session.value.tick()
+            }
+        }
+        defer {
+            for tick in ticks { tick.cancel() }
+            self.pump.stop()
+        }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.learnPlace() }
+            await self.services.mailbox.run()
+            group.cancelAll()
+        }
+    }
+
+    /// Waits until the bus knows where its streams stand, so that cursors of clients who connect before the first message
+    /// say it too.
+    private func learnPlace() async {
+        while !Task.isCancelled {
+            do throws(BusError) {
+                try await self.services.bus.waitForFirstLink(Set(self.services.bus.streams.indices))
+                return self.pump.refresh()
+            } catch {
+                guard error.code == .brokerAway else { return }
+            }
+        }
+    }
+
+    /// Returns when cursors of this node can be resumed from, and every batch taken so far has been processed.
+    package func settle() async {
+        await self.learnPlace()
+        for handle in self.loops { try? await handle.eventLoop.submit {}.get() }
+    }
 
     /// Tells every client to go elsewhere, runs their disconnected events and returns when all are done or `timeout` is over.
     ///
     /// New connections are refused from the call on.
-    public func drain(timeout: Duration = .seconds(5)) async {}
+    public func drain(timeout: Duration = .seconds(5)) async {
+        self.services.beginDraining()
+        for handle in self.loops {
+            handle.eventLoop.execute { handle.session.value.drain() }
+        }
+        let clock = ContinuousClock()
+        let deadline = clock.now + timeout
+        while clock.now < deadline {
+            if await self.sessionCount() == 0 { return }
+            do { try await clock.sleep(for: .milliseconds(20)) } catch { return }
+        }
+    }
+
+    /// How many connections there are, those that are ending included.
+    package func sessionCount() async -> Int {
+        var count = 0
+        for handle in self.loops {
+            count += (try? await handle.eventLoop.submit { handle.session.value.sessionCount }.get()) ?? 0
+        }
+        return count
+    }
+
+    /// The part of the runtime that lives on an event loop; to be called there. The loop must be one of the runtime's.
+    func sessionLoop(on eventLoop: any EventLoop) -> SessionLoop {
+        guard let handle = self.handles[ObjectIdentifier(eventLoop)] else {
+            preconditionFailure("connections must live on the event loops that the hub runtime was made with")
+        }
+        return handle.session.value
+    }
+}
+
+// MARK: - From outside hubs
+
+extension HubRuntime {
+    /// A hub seen from outside: its clients and groups. Nil if the hub isn't registered.
+    public func context<H: Hub>(for hub: H.Type) -> HubContext? {
+        self.context(named: H.name)
+    }
+
+    /// A hub seen from outside, by its name in any case. Nil if no hub is registered under it.
+    public func context(named name: String) -> HubContext? {
+        self.hubs.hub(named: name).map { HubContext(hub: $0.name, publisher: self) }
+    }
+}
+
+extension HubRuntime: HubPublisher {
+    package func publish(_ message: HubMessage) async throws(HubSendError) {
+        try await self.publish(.message(message))
+    }
+
+    package func changeGroup(_ change: GroupChange) async throws(HubSendError) {
+        let waits = self.services.groupWaits
+        let id = waits.begin(deadline: .now() + TimeAmount(self.configuration.groupTimeout))
+        do throws(HubSendError) {
+            try await self.publish(
+                .groupCommand(change, requester: Requester(node: self.services.node, waiter: id)))
+        } catch {
+            waits.abandon(id)
+            throw error
+        }
+        try await waits.wait(for: id)
+    }
+
+    private func publish(_ record: HubRecord) async throws(HubSendError) {
+        let bytes = try record.encoded()
+        do throws(BusError) {
+            try await self.services.bus.publish(bytes, to: record.topic)
+        } catch {
+            throw HubSendError(error)
+        }
+    }
+}
+
+extension HubSendError {
+    /// What the bus said, in the words of hubs.
+    init(_ error: BusError) {
+        switch error.code {
+        case .messageTooLarge, .topicTooLong: self.init(.tooLarge, error.detail)
+        case .cancelled: self.init(.cancelled, error.detail)
+        case .closed: self.init(.stopped, error.detail)
+        default: self.init(.notAccepted, error.description)
+        }
+    }
 }

@@ -8,6 +8,7 @@ struct MessageRun {
     let hub: String
     /// Ids of connections of the audience that don't get the messages.
     let exceptions: [String]
+    let isForOneConnection: Bool
     private(set) var messages: [HubMessage]
     private var coreFrames: ByteBuffer?
     private var classicTexts: ByteBuffer?
@@ -16,6 +17,7 @@ struct MessageRun {
         self.topic = topic
         self.hub = message.hub
         self.exceptions = message.audience.exceptions
+        self.isForOneConnection = if case .connection = message.audience { true } else { false }
         self.messages = [message]
     }
 
@@ -66,10 +68,4 @@ extension Audience {
         case .connection, .user: []
         }
     }
-}
-
-/// What a batch brings to one classic connection, before it becomes an envelope.
-struct ClassicBundle {
-    /// The elements of each run, in order; each is one or more messages separated by commas.
-    let elements: [ByteBuffer]
 }

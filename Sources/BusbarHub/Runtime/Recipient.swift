@@ -6,11 +6,13 @@ final class Recipient {
     let format: WireFormat
     /// Where messages go; nil while the connection has no channel.
     var outlet: (any Outlet)?
+    /// Whether messages concern it at present.
+    var isListening = true
+    /// Whether its session takes what a batch brings, instead of having shared bytes written.
+    var takesBundles = false
     /// What the current batch has in store for it.
     var trail = RunTrails.start
-    /// Whether its group memberships have changed in the current batch.
-    var isGroupChanged = false
-    /// Whether it is among those that the end of the current batch has to look at.
+    /// Whether the end of the current batch has to look at it.
     var isTouched = false
     /// Its place in the tables of the loop; nil while it isn't registered.
     var slot: AudienceTable.Slot?
@@ -33,12 +35,7 @@ protocol RecipientOwner: AnyObject {
     /// Membership in a group has changed.
     func groupChanged(_ change: GroupChange)
 
-    /// Takes what a batch brings, instead of the outlet. True if it did; false to have it written as for everybody.
-    func takes(_ bundle: ClassicBundle) -> Bool
-
-    /// About once a second.
-    func tick(now: NIODeadline)
-
-    /// This node stops.
-    func drain()
+    /// Takes what a batch brings: elements of an envelope, each one or more messages separated by commas; and the cursor
+    /// after the batch. There may be no elements.
+    func takeBundle(_ elements: [ByteBuffer], cursor: String)
 }

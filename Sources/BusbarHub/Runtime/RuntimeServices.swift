@@ -1,5 +1,6 @@
 import Busbar
 import Logging
+import Metrics
 import NIOCore
 import Synchronization
 
@@ -29,4 +30,16 @@ final class RuntimeServices: Sendable {
     var isDraining: Bool { self.draining.load(ordering: .relaxed) }
 
     func beginDraining() { self.draining.store(true, ordering: .relaxed) }
+}
+
+extension RuntimeServices {
+    /// A connection is ended because it doesn't read what it is sent. Counted and logged once per connection.
+    func slowConsumer(_ id: String, hub: String) {
+        self.metrics.slowConsumers.increment()
+        self.logger.warning(
+            "a connection reads too slowly and is ended",
+            metadata: [
+                "connection": "\(id)", "hub": "\(hub)", "limitBytes": "\(self.configuration.outboundLimitBytes)",
+            ])
+    }
 }

@@ -1,9 +1,41 @@
+import BusbarProtocol
+import Logging
+import Metrics
 package import NIOCore
 
 /// One connection of a core client: handshake, calls, pings and the end of it.
 ///
 /// Confined to its event loop. A transport makes one after its upgrade, hands it what arrives and reports its own end once.
 package final class CoreSession {
+    private enum Job: Sendable {
+        case connected
+        case call(CoreInvocation)
+        case disconnected(Disconnection)
+    }
+
+    /// How other threads come back to a session: by way of its loop.
+    private final class Door {
+        weak var session: CoreSession?
+    }
+
+    /// What hubs know of the connection.
+    package let context: ConnectionContext
+    private let runtime: HubRuntime
+    private let loop: SessionLoop
+    private let hub: RegisteredHub
+    private let door: NIOLoopBound<Door>
+    private let limitBytes: Int?
+    private var recipient: Recipient?
+    private var outlet: (any Outlet)?
+    private var lifecycle: CoreLifecycle
+    private var queue: WorkQueue<Job>
+    private var splitter = RecordSplitter()
+    private var input = ByteBuffer()
+    private var isPaused = false
+    private var isParsing = false
+    private var isForced = false
+    var place = -1
+
     package init(
         runtime: HubRuntime,
         loop: any EventLoop,
@@ -11,14 +43,358 @@ package final class CoreSession {
         identity: ConnectionIdentity,
         outlet: any Outlet,
         framing: TransportFraming
-    ) {}
+    ) {
+        let door = NIOLoopBound(Door(), eventLoop: loop)
+        let configuration = runtime.configuration
+        self.runtime = runtime
+        self.loop = runtime.sessionLoop(on: loop)
+        self.hub = hub
+        self.door = door
+        self.outlet = outlet
+        self.limitBytes = configuration.core.maximumReceiveMessageBytes
+        self.context = ConnectionContext(
+            id: identity.id, userID: identity.userID, user: identity.user, request: identity.request,
+            transport: identity.transport
+        )
+        self.lifecycle = CoreLifecycle(
+            timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now)
+        self.queue = WorkQueue(limits: WorkQueue.Limits(configuration))
+        let recipient = Recipient(id: identity.id, format: .core(framing), outlet: outlet, owner: self)
+        self.recipient = recipient
+        door.value.session = self
+        self.context.onAbort { loop.execute { door.value.session?.end(.aborted) } }
+    }
 
     /// The transport is ready: the handshake's time runs.
-    package func started() {}
+    package func started() {
+        self.loop.add(self)
+        if self.runtime.services.isDraining { self.end(.serverStopping) }
+    }
 
     /// Takes bytes of the client, whatever frames they came in. All of `bytes` is consumed.
-    package func received(_ bytes: inout ByteBuffer) {}
+    package func received(_ bytes: inout ByteBuffer) {
+        if self.input.readableBytes == 0 {
+            self.input = bytes
+        } else {
+            self.input.writeBuffer(&bytes)
+        }
+        bytes = ByteBuffer()
+        self.parse()
+    }
 
     /// The transport has ended; nothing is written to the outlet any more.
-    package func transportClosed(_ closing: TransportClosing) {}
+    package func transportClosed(_ closing: TransportClosing) {
+        self.outlet = nil
+        self.recipient?.outlet = nil
+        self.recipient?.isListening = false
+        self.perform(self.lifecycle.transportClosed(closing, now: self.loop.eventLoop.now))
+    }
+
+    private func end(_ cause: CoreLifecycle.Cause) {
+        self.perform(self.lifecycle.end(cause, now: self.loop.eventLoop.now))
+    }
+}
+
+// MARK: - What arrives
+
+extension CoreSession {
+    private func parse() {
+        guard !self.isParsing else { return }
+        self.isParsing = true
+        defer { self.isParsing = false }
+        while !self.isPaused {
+            if self.lifecycle.isWaitingForHandshake {
+                guard self.parseHandshake() else { break }
+            } else if self.lifecycle.takesMessages {
+                guard self.parseMessage() else { break }
+            } else {
+                self.input = ByteBuffer()
+                return
+            }
+        }
+        // Why: what waits for its rest would keep the whole receive buffer alive, for as long as the client likes.
+        self.input = self.input.readableBytes == 0 ? ByteBuffer() : self.input.copied()
+    }
+
+    /// Returns false when more bytes are needed.
+    private func parseHandshake() -> Bool {
+        let record: ByteBuffer
+        do throws(ProtocolError) {
+            guard let next = try self.splitter.nextRecord(from: &self.input, limitBytes: self.limitBytes) else { return false }
+            record = next
+        } catch {
+            self.perform(self.lifecycle.handshakeTooLong())
+            return true
+        }
+        do throws(ProtocolError) {
+            let request = try CoreJSON.parseHandshake(record)
+            self.perform(self.lifecycle.handshakeReceived(request, now: self.loop.eventLoop.now))
+        } catch {
+            self.perform(self.lifecycle.handshakeMalformed("\(error)"))
+        }
+        return true
+    }
+
+    /// Returns false when more bytes are needed.
+    private func parseMessage() -> Bool {
+        do throws(ProtocolError) {
+            guard let record = try self.splitter.nextRecord(from: &self.input, limitBytes: self.limitBytes) else { return false }
+            self.received(try CoreJSON.parse(record), bytes: record.readableBytes)
+        } catch {
+            self.end(.protocolViolated(error.detail))
+        }
+        return true
+    }
+
+    private func received(_ message: CoreMessage, bytes: Int) {
+        if case .ping = message {
+            self.lifecycle.messageReceived(isPing: true, now: self.loop.eventLoop.now)
+            return
+        }
+        self.lifecycle.messageReceived(isPing: false, now: self.loop.eventLoop.now)
+        switch message {
+        case .invocation(let invocation):
+            var invocation = invocation
+            invocation.arguments = invocation.arguments.copy()
+            self.offer(.call(invocation), bytes: bytes)
+            if self.queue.isFull { self.pause() }
+        case .streamInvocation(let invocation):
+            self.refuseStream(invocation)
+        case .close(let error, _):
+            self.end(.clientClosed(error: error))
+        case .ping, .streamItem, .completion, .cancelInvocation, .ack, .sequence, .unknown:
+            break
+        }
+    }
+
+    private func refuseStream(_ invocation: CoreInvocation) {
+        guard let id = invocation.invocationID else { return }
+        let name = invocation.target.lowercased()
+        let text =
+            self.hub.methodNames.contains { $0.lowercased() == name }
+            ? "The client attempted to invoke the non-streaming '\(invocation.target)' method with a streaming invocation."
+            : HubFailure(.unknownMethod, "").coreText(method: invocation.target, detailed: false)
+        self.complete(id, .error(text))
+    }
+
+    private func pause() {
+        guard !self.isPaused, let outlet = self.outlet else { return }
+        self.isPaused = true
+        outlet.pauseReading()
+    }
+
+    private func resume() {
+        guard self.isPaused, !self.queue.isFull else { return }
+        self.isPaused = false
+        self.lifecycle.readingResumed(now: self.loop.eventLoop.now)
+        self.parse()
+        if !self.isPaused { self.outlet?.resumeReading() }
+    }
+}
+
+// MARK: - Work
+
+extension CoreSession {
+    private func offer(_ job: Job, bytes: Int = 0) {
+        if let next = self.queue.offer(job, bytes: bytes) { self.start(next) }
+    }
+
+    private func start(_ job: Job) {
+        let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door
+        let loop = self.loop.eventLoop
+        switch job {
+        case .connected:
+            self.submit(context) {
+                let failure = await hub.connected(context, publisher: runtime)
+                loop.execute { door.value.session?.connectedFinished(failure) }
+            }
+        case .call(let invocation):
+            runtime.services.metrics.invocations.increment()
+            let call = RegisteredHub.Invocation(
+                method: invocation.target, arguments: invocation.arguments, rules: .core)
+            let id = invocation.invocationID
+            self.submit(context) {
+                let outcome = await hub.invoke(call, context: context, publisher: runtime)
+                loop.execute { door.value.session?.callFinished(id, method: call.method, outcome) }
+            }
+        case .disconnected(let disconnection):
+            self.context.end()
+            self.runDisconnected(disconnection)
+        }
+    }
+
+    private func submit(_ context: ConnectionContext?, _ body: @escaping @Sendable () async -> Void) {
+        self.runtime.services.mailbox.submit(Work(context: context, body: body))
+    }
+
+    private func runDisconnected(_ disconnection: Disconnection) {
+        let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door
+        let loop = self.loop.eventLoop
+        self.submit(nil) {
+            let failure = await hub.disconnected(context, ending: disconnection, publisher: runtime)
+            loop.execute { door.value.session?.disconnectedFinished(failure) }
+        }
+    }
+
+    private func connectedFinished(_ failure: HubFailure?) {
+        if let failure { self.note(failure, "the connected event failed") }
+        self.perform(self.lifecycle.connectedFinished(failure: failure.map { $0.message }, now: self.loop.eventLoop.now))
+        self.workFinished()
+    }
+
+    private func callFinished(_ id: String?, method: String, _ outcome: InvocationOutcome) {
+        let isDetailed = self.runtime.configuration.detailedErrors
+        let result: CoreResult
+        switch outcome {
+        case .void: result = .value(.null)
+        case .value(let value): result = .value(value)
+        case .failed(let failure):
+            self.note(failure, "a call failed")
+            result = .error(failure.coreText(method: method, detailed: isDetailed))
+        }
+        if let id { self.complete(id, result) }
+        self.workFinished()
+    }
+
+    private func disconnectedFinished(_ failure: HubFailure?) {
+        if let failure { self.note(failure, "the disconnected event did not run") }
+        self.perform(self.lifecycle.disconnectedFinished())
+    }
+
+    private func workFinished() {
+        guard !self.isForced else { return }
+        if let next = self.queue.finished() { self.start(next) }
+        self.resume()
+    }
+
+    private func note(_ failure: HubFailure, _ what: Logger.Message) {
+        self.runtime.services.metrics.failures.increment()
+        guard !failure.isHubError else { return }
+        self.runtime.services.logger.info(
+            what,
+            metadata: ["hub": "\(self.hub.name)", "connection": "\(self.context.id)", "error": "\(failure.message)"])
+    }
+}
+
+// MARK: - What is sent
+
+extension CoreSession {
+    private static let accepted = CoreFrames.frame(CoreJSON.handshakeAccepted)
+
+    private func complete(_ id: String, _ result: CoreResult) {
+        guard self.lifecycle.takesMessages else { return }
+        var record = ByteBuffer()
+        CoreJSON.writeCompletion(id: id, result: result, into: &record)
+        self.send(CoreFrames.frame(record))
+    }
+
+    private func send(_ frame: ByteBuffer) {
+        guard let outlet = self.outlet else { return }
+        outlet.write(frame)
+        outlet.flush()
+    }
+
+    private func perform(_ effects: [CoreLifecycle.Effect]) {
+        for effect in effects { self.perform(effect) }
+    }
+
+    private func perform(_ effect: CoreLifecycle.Effect) {
+        switch effect {
+        case .acceptHandshake:
+            self.send(Self.accepted)
+        case .refuseHandshake(let text):
+            var record = ByteBuffer()
+            CoreJSON.writeHandshakeRefusal(text, into: &record)
+            self.send(CoreFrames.frame(record))
+        case .register:
+            if let recipient = self.recipient {
+                self.loop.register(recipient, hubs: [self.hub.name], userID: self.context.userID)
+                self.meter?.increment()
+            }
+        case .unregister:
+            if let recipient = self.recipient {
+                recipient.isListening = false
+                self.loop.unregister(recipient)
+                self.meter?.decrement()
+                self.recipient = nil
+            }
+        case .runConnected:
+            self.offer(.connected)
+        case .runDisconnected(let disconnection):
+            self.offer(.disconnected(disconnection))
+        case .forceDisconnected(let disconnection):
+            self.isForced = true
+            self.runDisconnected(disconnection)
+        case .ping:
+            self.send(CoreFrames.ping)
+        case .close(let error, let allowReconnect):
+            var record = ByteBuffer()
+            CoreJSON.writeClose(error: error, allowReconnect: allowReconnect, into: &record)
+            self.send(CoreFrames.frame(record))
+        case .endTransport(let ending):
+            self.outlet?.end(ending)
+            self.outlet = nil
+            self.recipient?.outlet = nil
+        case .cancelWork:
+            self.context.end()
+        case .dropWaiting:
+            self.queue.removeWaiting()
+        case .forget:
+            self.context.end()
+            self.loop.remove(self)
+        }
+    }
+
+    private var meter: Meter? {
+        self.recipient.map { self.runtime.services.metrics.connections($0.format, self.context.transport) }
+    }
+}
+
+extension CoreSession: SessionOwner {
+    func tick(now: NIODeadline) {
+        self.perform(self.lifecycle.tick(isHeldUp: self.isPaused, now: now))
+    }
+
+    func drain() {
+        self.end(.serverStopping)
+    }
+}
+
+extension CoreSession: RecipientOwner {
+    func fellBehind() {
+        self.runtime.services.slowConsumer(self.context.id, hub: self.hub.name)
+        self.end(.tooSlow)
+    }
+
+    func groupChanged(_ change: GroupChange) {}
+
+    func takeBundle(_ elements: [ByteBuffer], cursor: String) {}
+}
+
+/// Whole WebSocket text frames for core clients.
+enum CoreFrames {
+    static let ping = Self.frame(CoreJSON.ping)
+
+    static func frame(_ record: ByteBuffer) -> ByteBuffer {
+        var frame = ByteBuffer()
+        WebSocketFrames.writeText(record, into: &frame)
+        return frame
+    }
+}
+
+extension CoreLifecycle.Timeouts {
+    init(_ configuration: HubConfiguration) {
+        self.init()
+        self.handshake = TimeAmount(configuration.core.handshakeTimeout)
+        self.keepAlive = TimeAmount(configuration.core.keepAliveInterval)
+        self.client = TimeAmount(configuration.core.clientTimeout)
+        self.silentClient = TimeAmount(configuration.core.silentClientTimeout)
+        self.ending = TimeAmount(configuration.endingTimeout)
+    }
+}
+
+extension WorkQueue.Limits {
+    init(_ configuration: HubConfiguration) {
+        self.init(count: configuration.queuedInvocationLimit, bytes: configuration.queuedInvocationLimitBytes)
+    }
 }

@@ -1,0 +1,164 @@
+import Busbar
+import Logging
+import Metrics
+import NIOCore
+
+/// One event loop's share of the runtime: its connections, what they listen to, and how far it has come in the stream.
+/// Confined to its loop.
+final class SessionLoop {
+    let eventLoop: any EventLoop
+    let services: RuntimeServices
+    /// The place after the last batch that was processed here.
+    private(set) var frontier: Frontier
+    private var audiences = AudienceTable()
+    private var recipients: [Recipient?] = []
+    private var freeSlots: [AudienceTable.Slot] = []
+    private var slots: [String: AudienceTable.Slot] = [:]
+    private var fanOut = FanOut()
+    private var owners: [any SessionOwner] = []
+
+    init(eventLoop: any EventLoop, services: RuntimeServices, frontier: Frontier) {
+        self.eventLoop = eventLoop
+        self.services = services
+        self.frontier = frontier
+    }
+
+    // MARK: Sessions
+
+    /// Keeps a session alive and ticking until it is removed.
+    func add(_ owner: any SessionOwner) {
+        owner.place = self.owners.count
+        self.owners.append(owner)
+    }
+
+    func remove(_ owner: any SessionOwner) {
+        guard owner.place >= 0, owner.place < self.owners.count else { return }
+        let last = self.owners.removeLast()
+        if last !== owner {
+            self.owners[owner.place] = last
+            last.place = owner.place
+        }
+        owner.place = -1
+    }
+
+    var sessionCount: Int { self.owners.count }
+
+    func tick() {
+        let now = self.eventLoop.now
+        // Why backwards: a session that goes away is replaced by one that has had its turn.
+        for index in stride(from: self.owners.count - 1, through: 0, by: -1) where index < self.owners.count {
+            self.owners[index].tick(now: now)
+        }
+    }
+
+    func drain() {
+        for index in stride(from: self.owners.count - 1, through: 0, by: -1) where index < self.owners.count {
+            self.owners[index].drain()
+        }
+    }
+
+    // MARK: Audiences
+
+    /// From the next batch on, messages to these hubs, to the user and to the connection itself reach the recipient.
+    func register(_ recipient: Recipient, hubs: [String], userID: String?) {
+        guard recipient.slot == nil else { return }
+        let slot: AudienceTable.Slot
+        if let free = self.freeSlots.popLast() {
+            slot = free
+            self.recipients[Int(slot)] = recipient
+        } else {
+            slot = AudienceTable.Slot(self.recipients.count)
+            self.recipients.append(recipient)
+        }
+        recipient.slot = slot
+        self.slots[recipient.id] = slot
+        self.audiences.join(slot, HubTopics.connection(recipient.id))
+        for hub in hubs {
+            self.audiences.join(slot, HubTopics.all(hub: hub))
+            if let userID { self.audiences.join(slot, HubTopics.user(userID, hub: hub)) }
+        }
+    }
+
+    func unregister(_ recipient: Recipient) {
+        guard let slot = recipient.slot else { return }
+        recipient.slot = nil
+        self.recipients[Int(slot)] = nil
+        self.freeSlots.append(slot)
+        if self.slots[recipient.id] == slot { self.slots[recipient.id] = nil }
+        self.audiences.leaveAll(slot)
+    }
+
+    /// Puts a recipient into a group that it is known to be in already.
+    func restore(_ recipient: Recipient, group: String, hub: String) {
+        guard let slot = recipient.slot, self.audiences.contains(slot, HubTopics.all(hub: hub)) else { return }
+        self.audiences.join(slot, HubTopics.group(group, hub: hub))
+    }
+
+    // MARK: Batches
+
+    func process(_ batch: LaneBatch) {
+        self.fanOut.begin()
+        for record in batch.records {
+            switch record.content {
+            case .message(let message):
+                if self.fanOut.extendRun(with: message, topic: record.topic) { continue }
+                self.closeRun()
+                self.fanOut.beginRun(message, topic: record.topic)
+            case .groupCommand(let change, let requester):
+                self.closeRun()
+                self.apply(change, topic: record.topic)
+                if requester.node == self.services.node { self.services.groupWaits.passed(requester.waiter) }
+            }
+        }
+        self.closeRun()
+        self.frontier = batch.frontier
+        let delivered = self.fanOut.finish(limitBytes: self.services.configuration.outboundLimitBytes) {
+            self.services.bus.cursor(at: batch.frontier).text
+        }
+        if delivered > 0 { self.services.metrics.delivered.increment(by: delivered) }
+        self.services.metrics.batchMessages.record(batch.records.count)
+    }
+
+    /// Gives the run that was being collected to everybody it is for.
+    private func closeRun() {
+        guard let run = self.fanOut.openRun else { return }
+        let members = self.audiences.members(of: run.topic)
+        if !members.isEmpty {
+            let exceptions = run.exceptions.compactMap { self.slots[$0] }
+            // Why: a connection is addressed by its id alone, and hears only the hubs that it listed.
+            let hub = run.isForOneConnection ? HubTopics.all(hub: run.hub) : nil
+            for slot in members {
+                if !exceptions.isEmpty && exceptions.contains(slot) { continue }
+                if let hub, !self.audiences.contains(slot, hub) { continue }
+                if let recipient = self.recipients[Int(slot)] { self.fanOut.give(to: recipient) }
+            }
+        }
+        self.fanOut.endRun()
+    }
+
+    private func apply(_ change: GroupChange, topic: Topic) {
+        guard let slot = self.slots[change.connectionID], let recipient = self.recipients[Int(slot)],
+            self.audiences.contains(slot, HubTopics.all(hub: change.hub))
+        else { return }
+        let isChanged =
+            switch change.action {
+            case .add: self.audiences.join(slot, topic)
+            case .remove: self.audiences.leave(slot, topic)
+            }
+        guard isChanged else { return }
+        recipient.owner?.groupChanged(change)
+        if recipient.takesBundles { self.fanOut.touch(recipient) }
+    }
+}
+
+/// A session, as its event loop keeps it.
+protocol SessionOwner: AnyObject {
+    /// Where the loop keeps it; -1 while it doesn't.
+    var place: Int { get set }
+
+    /// About once a second.
+    func tick(now: NIODeadline)
+
+    /// This node stops.
+    func drain()
+}

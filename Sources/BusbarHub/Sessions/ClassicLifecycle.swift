@@ -1,0 +1,229 @@
+package import NIOCore
+
+/// The life of a classic connection: it begins with its first receive channel, outlives channels, and ends by abort, by its
+/// channel staying away, or with the node. Decides and does nothing.
+package struct ClassicLifecycle: Sendable {
+    package typealias Channel = UInt64
+
+    package struct Timeouts: Hashable, Sendable {
+        /// Between two keep-alives; nil = none.
+        package var keepAlive: TimeAmount? = .seconds(10)
+        /// How long the connection may be without a channel.
+        package var disconnect = TimeAmount.seconds(30)
+        /// What a transport is allowed on top of that.
+        package var allowance = TimeAmount.seconds(5)
+        /// How long a channel may last when there are no keep-alives.
+        package var connection = TimeAmount.seconds(110)
+        package var ending = TimeAmount.seconds(5)
+
+        package init() {}
+    }
+
+    package enum Effect: Hashable, Sendable {
+        /// Send the message that marks the channel as ready.
+        case sendInit
+        /// Send what was missed, then go live.
+        case catchUp
+        case runConnected
+        case runReconnected
+        /// Answer who called `/start`.
+        case answerStart(succeeded: Bool)
+        case keepAlive
+        /// Send the last envelope of a connection that the application ends: the client must not come back.
+        case dismiss
+        /// End the channel that is open.
+        case endChannel(OutletEnding)
+        /// The channel is gone; messages wait in the bus until another one is there.
+        case goAway
+        case unregister
+        case cancelWork
+        case dropWaiting
+        /// Run the disconnected event after all work that waits.
+        case runDisconnected(Disconnection)
+        /// Run it now, beside work that doesn't end.
+        case forceDisconnected(Disconnection)
+        /// Nothing is left to do.
+        case forget
+    }
+
+    package enum Opening: Hashable, Sendable {
+        case connect(delayedStart: Bool)
+        case reconnect
+    }
+
+    private enum State: Sendable {
+        case new
+        case live(Channel, since: NIODeadline)
+        case away(until: NIODeadline)
+        case ending(Disconnection, stage: Stage, deadline: NIODeadline)
+        case ended
+
+        enum Stage: Sendable { case cancelled, forced }
+    }
+
+    private enum Connected: Sendable {
+        case not
+        /// The event is under way; its end sends the init message if the channel of a client without `/start` waits for it.
+        case running(isInitDue: Bool)
+        case done
+        case failed
+    }
+
+    private let timeouts: Timeouts
+    private var state = State.new
+    private var connected = Connected.not
+    private var lastKeepAlive = NIODeadline.uptimeNanoseconds(0)
+
+    package init(timeouts: Timeouts) {
+        self.timeouts = timeouts
+    }
+
+    /// The channel that is open.
+    package var channel: Channel? {
+        if case .live(let channel, _) = self.state { channel } else { nil }
+    }
+
+    /// Whether calls are taken.
+    package var takesCalls: Bool {
+        switch self.state {
+        case .live, .away: true
+        case .new, .ending, .ended: false
+        }
+    }
+
+    /// Whether nothing can bring the connection back.
+    package var isOver: Bool {
+        switch self.state {
+        case .new, .live, .away: false
+        case .ending, .ended: true
+        }
+    }
+
+    // MARK: Channels
+
+    /// A receive channel opens; it replaces the one that is open, of which no event tells.
+    package mutating func channelOpened(_ channel: Channel, _ opening: Opening, now: NIODeadline) -> [Effect] {
+        guard !self.isOver else { return [] }
+        let isNew = if case .new = self.state { true } else { false }
+        self.state = .live(channel, since: now)
+        self.lastKeepAlive = now
+        switch opening {
+        case .connect(delayedStart: true):
+            return [.sendInit]
+        case .connect(delayedStart: false):
+            switch self.connected {
+            case .not:
+                self.connected = .running(isInitDue: true)
+                return [.runConnected]
+            case .running:
+                self.connected = .running(isInitDue: true)
+                return []
+            case .done, .failed:
+                return [.sendInit]
+            }
+        case .reconnect:
+            // Why: the connected event ran where the client was before, so this node never runs it.
+            if isNew { self.connected = .done }
+            return [.catchUp, .runReconnected]
+        }
+    }
+
+    /// A channel has ended, by whomever. One that was replaced before is of no interest.
+    package mutating func channelLost(_ channel: Channel, now: NIODeadline) -> [Effect] {
+        guard case .live(channel, _) = self.state else { return [] }
+        self.state = .away(until: now + self.timeouts.allowance + self.timeouts.disconnect)
+        return [.goAway]
+    }
+
+    // MARK: Events
+
+    package mutating func startRequested() -> [Effect] {
+        guard !self.isOver else { return [.answerStart(succeeded: false)] }
+        switch self.connected {
+        case .not:
+            self.connected = .running(isInitDue: false)
+            return [.runConnected]
+        case .running:
+            return []
+        case .done:
+            return [.answerStart(succeeded: true)]
+        case .failed:
+            return [.answerStart(succeeded: false)]
+        }
+    }
+
+    package mutating func connectedFinished(succeeded: Bool, now: NIODeadline) -> [Effect] {
+        guard case .running(let isInitDue) = self.connected else { return [] }
+        self.connected = succeeded ? .done : .failed
+        let answer = Effect.answerStart(succeeded: succeeded)
+        guard isInitDue, !self.isOver else { return [answer] }
+        if succeeded { return self.channel == nil ? [answer] : [answer, .sendInit] }
+        return [answer, .endChannel(.failed)] + self.end(Disconnection(.refused), now: now)
+    }
+
+    /// The reconnected event has run. One that fails ends its channel; the client may try again.
+    package func reconnectedFinished(succeeded: Bool) -> [Effect] {
+        succeeded || self.channel == nil ? [] : [.endChannel(.failed)]
+    }
+
+    package mutating func disconnectedFinished() -> [Effect] {
+        guard case .ending = self.state else { return [] }
+        self.state = .ended
+        return [.forget]
+    }
+
+    // MARK: Ends
+
+    /// `/abort`: the client wants it over, whether it has a channel or not.
+    package mutating func abortRequested(now: NIODeadline) -> [Effect] {
+        self.endChannelIfOpen(.normal) + self.end(Disconnection(.stoppedByClient), now: now)
+    }
+
+    /// The application wants it over.
+    package mutating func aborted(now: NIODeadline) -> [Effect] {
+        let dismissal: [Effect] = self.channel == nil ? [] : [.dismiss, .endChannel(.normal)]
+        return dismissal + self.end(Disconnection(.aborted), now: now)
+    }
+
+    /// This node stops; the client may go on elsewhere.
+    package mutating func drained(now: NIODeadline) -> [Effect] {
+        self.endChannelIfOpen(.goingAway) + self.end(Disconnection(.serverStopping), now: now)
+    }
+
+    private func endChannelIfOpen(_ ending: OutletEnding) -> [Effect] {
+        self.channel == nil ? [] : [.endChannel(ending)]
+    }
+
+    private mutating func end(_ disconnection: Disconnection, now: NIODeadline) -> [Effect] {
+        guard !self.isOver else { return [] }
+        if case .new = self.state {
+            self.state = .ended
+            return [.forget]
+        }
+        self.state = .ending(disconnection, stage: .cancelled, deadline: now + self.timeouts.ending)
+        return [.unregister, .dropWaiting, .cancelWork, .runDisconnected(disconnection)]
+    }
+
+    // MARK: Time
+
+    /// Called about once a second.
+    package mutating func tick(now: NIODeadline) -> [Effect] {
+        switch self.state {
+        case .live(_, let since):
+            guard let keepAlive = self.timeouts.keepAlive else {
+                return now - since >= self.timeouts.connection ? [.endChannel(.normal)] : []
+            }
+            guard now - self.lastKeepAlive >= keepAlive else { return [] }
+            self.lastKeepAlive = now
+            return [.keepAlive]
+        case .away(let until):
+            return now >= until ? self.end(Disconnection(.lost), now: now) : []
+        case .ending(let disconnection, .cancelled, let deadline):
+            guard now >= deadline else { return [] }
+            self.state = .ending(disconnection, stage: .forced, deadline: deadline)
+            return [.forceDisconnected(disconnection)]
+        case .ending(_, .forced, _), .new, .ended:
+            return []
+        }
+    }
+}

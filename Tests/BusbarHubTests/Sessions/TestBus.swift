@@ -1,0 +1,9 @@
+import Busbar
+import BusbarMemory
+import Logging
+
+extension Room {
+    static func makeBus(_ logger: Logger) -> Bus {
+        Bus(driver: MemoryDriver(), logger: logger)
+    }
+}
