@@ -36,24 +36,30 @@ public struct ClientProxy: Sendable, ClientContract {
     ) async throws(HubSendError) {
         try HubName.check(name, is: "a method name")
         try self.target.check()
-        if case .several(let audiences) = self.target, audiences.isEmpty { return }
-        let list: ArgumentList
-        do throws(JSONCodingError) {
-            list = try ArgumentList(encoding: repeat each arguments)
-        } catch {
-            throw HubSendError(.argumentNotEncodable, "arguments of \(name): \(error.detail)")
-        }
-        try await self.publish(name, list)
-    }
-
-    private func publish(_ method: String, _ arguments: ArgumentList) async throws(HubSendError) {
         switch self.target {
         case .one(let audience):
-            try await self.sender.publish(method, arguments, to: audience)
+            let message = try self.message(name, audience, repeat each arguments)
+            try await self.sender.publisher.publish(message)
         case .several(let audiences):
+            guard let first = audiences.first else { return }
+            var message = try self.message(name, first, repeat each arguments)
             for audience in audiences {
-                try await self.sender.publish(method, arguments, to: audience)
+                message.audience = audience
+                try await self.sender.publisher.publish(message)
             }
+        }
+    }
+
+    private func message<each Argument: Encodable>(
+        _ method: String,
+        _ audience: Audience,
+        _ arguments: repeat each Argument
+    ) throws(HubSendError) -> HubMessage {
+        do throws(JSONCodingError) {
+            let list = try ArgumentList(encoding: repeat each arguments)
+            return HubMessage(hub: self.sender.hub, audience: audience, method: method, arguments: list)
+        } catch {
+            throw HubSendError(.argumentNotEncodable, "arguments of \(method): \(error.detail)")
         }
     }
 }
@@ -68,16 +74,5 @@ public struct ClientMethod: Sendable {
         _ arguments: repeat each Argument
     ) async throws(HubSendError) {
         try await self.proxy.send(self.name, repeat each arguments)
-    }
-}
-
-extension HubSender {
-    fileprivate func publish(
-        _ method: String,
-        _ arguments: ArgumentList,
-        to audience: Audience
-    ) async throws(HubSendError) {
-        let message = HubMessage(hub: self.hub, audience: audience, method: method, arguments: arguments)
-        try await self.publisher.publish(message)
     }
 }

@@ -1,12 +1,19 @@
 /// Makes the instance of a hub for one call or event.
-struct HubFactory<H: Hub>: Sendable {
-    let body: @Sendable (HubCall) async throws -> H
+enum HubFactory<H: Hub>: Sendable {
+    /// By the hub's own initializer. Why a case: an `await` that never waits still costs every call.
+    case initializer
+    case application(@Sendable (HubCall) async throws -> H)
 
     func make(_ call: HubCall) async throws(HubFailure) -> H {
-        do {
-            return try await self.body(call)
-        } catch {
-            throw HubFailure(factory: error)
+        switch self {
+        case .initializer:
+            return H(call)
+        case .application(let factory):
+            do {
+                return try await factory(call)
+            } catch {
+                throw HubFailure(factory: error)
+            }
         }
     }
 }

@@ -36,13 +36,13 @@ struct HubMethodTable<H: Hub>: Sendable {
             throw HubFailure(
                 .unknownMethod, "'\(name)' method could not be resolved. No method found with that name.")
         }
-        var match: HubMethod<H>?
-        for method in overloads where method.parameterCount == argumentCount {
+        var match: Int?
+        for index in overloads.indices where overloads[index].parameterCount == argumentCount {
             guard match == nil else { throw Self.mismatch(name, argumentCount, overloads) }
-            match = method
+            match = index
         }
         guard let match else { throw Self.mismatch(name, argumentCount, overloads) }
-        return match
+        return overloads[match]
     }
 
     private static func mismatch(_ name: String, _ count: Int, _ overloads: [HubMethod<H>]) -> HubFailure {

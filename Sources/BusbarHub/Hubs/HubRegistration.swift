@@ -17,7 +17,7 @@ public struct HubRegistration: Sendable {
     ///   - name: what classic clients know it as; ``Hub/name`` unless given.
     ///   - path: where core clients connect; `/` and the name with a lower-case initial unless given.
     public static func hub<H: Hub>(_ type: H.Type, name: String? = nil, path: String? = nil) -> Self {
-        Self.hub(type, name: name, path: path) { H($0) }
+        Self(type, name: name, path: path, factory: .initializer)
     }
 
     /// A hub made by `factory`, anew for each call and event. A thrown error fails that call or event.
@@ -27,10 +27,17 @@ public struct HubRegistration: Sendable {
         path: String? = nil,
         factory: @escaping @Sendable (HubCall) async throws -> H
     ) -> Self {
+        Self(type, name: name, path: path, factory: .application(factory))
+    }
+
+    private init<H: Hub>(_ type: H.Type, name: String?, path: String?, factory: HubFactory<H>) {
         let name = name ?? H.name
         let path = path ?? "/\(name.prefix(1).lowercased())\(name.dropFirst())"
-        return Self(name: name, path: path, type: "\(type)") { () throws(HubRegistrationError) in
-            try RegisteredHub(name: name, path: path, type: type, factory: HubFactory(body: factory))
+        self.name = name
+        self.path = path
+        self.type = "\(type)"
+        self.make = { () throws(HubRegistrationError) in
+            try RegisteredHub(name: name, path: path, type: type, factory: factory)
         }
     }
 }
