@@ -8,7 +8,8 @@ package enum HubName {
             throw HubSendError(.emptyName, "\(what) must not be empty")
         }
         guard name.utf8.count <= Self.longestBytes else {
-            throw HubSendError(.tooLarge, "\(what) has \(name.utf8.count) bytes, at most \(Self.longestBytes) are possible")
+            throw HubSendError(
+                .tooLarge, "\(what) has \(name.utf8.count) bytes, at most \(Self.longestBytes) are possible")
         }
     }
 }

@@ -113,7 +113,8 @@ private struct HubRecordWriter {
         guard self.buffer.readableBytes <= HubRecordFormat.largestBytes else {
             throw HubSendError(
                 .tooLarge,
-                "the message has \(self.buffer.readableBytes) bytes, at most \(HubRecordFormat.largestBytes) are possible")
+                "the message has \(self.buffer.readableBytes) bytes, at most \(HubRecordFormat.largestBytes) are possible"
+            )
         }
         return self.buffer
     }

@@ -47,7 +47,9 @@ struct Bench {
         self.recorder = recorder
     }
 
-    func call(_ method: String, _ arguments: String = "[]", rules: ArgumentRules = .classic) async throws
+    func call(
+        _ method: String, _ arguments: String = "[]", rules: ArgumentRules = .classic
+    ) async throws
         -> InvocationOutcome
     {
         let list = try ArgumentList(validating: ByteBuffer(string: arguments))

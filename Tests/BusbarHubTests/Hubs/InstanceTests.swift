@@ -32,7 +32,7 @@ private final class Counted: Hub {
     deinit { self.ledger.note("deinit") }
 
     static var methods: [HubMethod<Counted>] {
-        [HubMethod("work", work), HubMethod("crash", crash), HubMethod("meet", meet)]
+        [HubMethod("work", work), HubMethod("crash", crash), HubMethod("meet", meet), HubMethod("wait", wait)]
     }
 
     func work() async -> String {
@@ -40,6 +40,11 @@ private final class Counted: Hub {
         return self.context.id
     }
     func crash() throws { throw Closed() }
+    func wait() async throws {
+        await self.context.aborted()
+        self.ledger.note("waited")
+        try Task.checkCancellation()
+    }
     func meet(_ name: String) async throws { try await self.groups.add(self.context.id, to: name) }
 
     func connected() async throws {
@@ -122,6 +127,19 @@ struct InstanceTests {
             failure.classicText(hub: "h", method: "work", detailed: false)
                 == "There was an error invoking Hub method 'h.work'.")
         #expect(await bench.hub.connected(bench.context, publisher: bench.recorder)?.kind == .hubUnavailable("Closed"))
+    }
+
+    @Test("a call whose task is cancelled sees it, fails as cancelled and leaves the connection alone")
+    func cancelled() async throws {
+        let bench = try self.bench()
+        let outcome = try await withThrowingTaskGroup(of: InvocationOutcome.self) { group in
+            group.addTask { try await bench.call("wait") }
+            group.cancelAll()
+            return try await group.next()
+        }
+        #expect(outcome?.failure?.kind == .cancelled)
+        #expect(self.ledger.entries == ["init", "waited", "deinit"])
+        #expect(!bench.context.isAborted)
     }
 
     @Test("an actor can be a hub")

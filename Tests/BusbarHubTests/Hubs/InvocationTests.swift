@@ -239,5 +239,8 @@ struct InvocationTests {
         #expect(try await self.bench.call("points", deep(20)).text == "1")
         #expect(try await self.bench.call("points", deep(21)).failure?.kind == .argumentMismatch)
         #expect(try await self.bench.call("points", deep(21), rules: .core).text == "1")
+        let raw = "[" + String(repeating: "[", count: 21) + String(repeating: "]", count: 21) + "]"
+        #expect(try await self.bench.call("echo", raw).failure?.kind == .argumentMismatch)
+        #expect(try await self.bench.call("echo", raw, rules: .core).failure == nil)
     }
 }

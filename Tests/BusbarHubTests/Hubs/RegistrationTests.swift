@@ -7,6 +7,12 @@ private struct ChatHub: Hub {
     static var methods: [HubMethod<Self>] { [] }
 }
 
+private struct RoomHub<Kind>: Hub {
+    let call: HubCall
+    init(_ call: HubCall) { self.call = call }
+    static var methods: [HubMethod<Self>] { [] }
+}
+
 private struct StockHub: Hub {
     let call: HubCall
     init(_ call: HubCall) { self.call = call }
@@ -22,6 +28,7 @@ struct RegistrationTests {
         let table = try HubTable([.hub(ChatHub.self)])
         #expect(table.hubs.map(\.name) == ["ChatHub"])
         #expect(table.hubs.map(\.path) == ["/chatHub"])
+        #expect(RoomHub<[Int]>.name == "RoomHub")
     }
 
     @Test("classic 64: hubs are found by name and path in any case")
@@ -66,7 +73,9 @@ struct RegistrationTests {
         #expect(error.code == .invalidName)
     }
 
-    @Test("paths that no request can have are refused", arguments: ["", "/", "chat", "/chat/", "//x", "/a?b", "/ä", "/%41"])
+    @Test(
+        "paths that no request can have are refused",
+        arguments: ["", "/", "chat", "/chat/", "//x", "/a?b", "/ä", "/%41"])
     func invalidPaths(path: String) throws {
         let error = try #require(throws: HubRegistrationError.self) {
             try HubTable([.hub(ChatHub.self, path: path)])

@@ -7,9 +7,11 @@ import Testing
 @Suite("Hub records on the bus")
 struct HubRecordTests {
     private static let samples: [HubRecord] = {
-        let arguments = [ArgumentList.empty] + [#"["hi"]"#, #"[1,{"a":[null,"ü\u2028"]},-1.5e3]"#].compactMap {
-            try? ArgumentList(validating: ByteBuffer(string: $0))
-        }
+        let arguments =
+            [ArgumentList.empty]
+            + [#"["hi"]"#, #"[1,{"a":[null,"ü\u2028"]},-1.5e3]"#].compactMap {
+                try? ArgumentList(validating: ByteBuffer(string: $0))
+            }
         let audiences: [Audience] = [
             .all(except: []), .all(except: ["a", "", "äöü"]), .connection("c1"), .user("ü\0"),
             .group("group$&+,/:;=?@[]1", except: []),
@@ -70,7 +72,8 @@ struct HubRecordTests {
         }
     }
 
-    @Test("a version, a kind, an audience and flags of the future are told from broken bytes", arguments: [0, 1, 5, 15])
+    @Test(
+        "a version, a kind, an audience and flags of the future are told from broken bytes", arguments: [0, 1, 5, 15])
     func future(position: Int) throws {
         let message = HubMessage(hub: "H", audience: .all(except: []), method: "methods", arguments: .empty)
         var bytes = try HubRecord.message(message).encoded()
