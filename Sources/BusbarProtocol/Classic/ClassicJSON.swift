@@ -12,7 +12,8 @@ package enum ClassicJSON {
 
 /// A call by a classic client.
 package struct ClassicInvocation: Hashable, Sendable {
-    /// Hub and method as the client spells them; both are matched ignoring case, and errors quote them as they are here.
+    /// Hub and method as the client spells them; both are matched ignoring case, and errors quote them as they are
+    /// here.
     package var hub: String
     package var method: String
     package var arguments: ArgumentList
@@ -37,8 +38,8 @@ package struct ClassicInvocation: Hashable, Sendable {
 }
 
 extension ClassicJSON {
-    /// Reads one call. Names match ignoring case, unknown ones are skipped, the last of equal ones counts. Arguments and
-    /// state are slices of `message`.
+    /// Reads one call. Names match ignoring case, unknown ones are skipped, the last of equal ones counts. Arguments
+    /// and state are slices of `message`.
     /// - Throws: ``ProtocolError`` when it is not a call. ``invocationID(in:)`` finds the id to answer it by.
     package static func parseInvocation(_ message: ByteBuffer) throws(ProtocolError) -> ClassicInvocation {
         var fields = ClassicFields()
@@ -58,12 +59,14 @@ extension ClassicJSON {
             throw ProtocolError(.missingProperty, "invocation: 'M', the method, is missing or empty")
         }
         guard fields.stateUnits <= Self.stateLimit else {
-            throw ProtocolError(.limitExceeded, "invocation: 'S', the state, is longer than \(Self.stateLimit) characters")
+            throw ProtocolError(
+                .limitExceeded, "invocation: 'S', the state, is longer than \(Self.stateLimit) characters")
         }
         return ClassicInvocation(
             hub: hub,
             method: method,
-            arguments: fields.arguments.map { ArgumentList(unchecked: message.slice($0.range), count: $0.count) } ?? .empty,
+            arguments: fields.arguments.map { ArgumentList(unchecked: message.slice($0.range), count: $0.count) }
+                ?? .empty,
             invocationID: fields.id,
             state: fields.state.map { JSONValueText(unchecked: message.slice($0)) }
         )
@@ -113,7 +116,8 @@ extension ClassicJSON {
                 throw ProtocolError(.missingProperty, "connectionData: every entry needs a 'name'")
             }
             guard seen.insert(name.lowercased()).inserted else {
-                throw ProtocolError(.duplicateName, "connectionData: hub '\(ProtocolError.quote(name))' is listed twice")
+                throw ProtocolError(
+                    .duplicateName, "connectionData: hub '\(ProtocolError.quote(name))' is listed twice")
             }
             return name
         }

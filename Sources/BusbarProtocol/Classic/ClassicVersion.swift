@@ -28,7 +28,8 @@ package struct ClassicVersion: Hashable, Sendable {
     }
 
     /// The version to answer and to follow for what a client asked: its own, kept between ``minimum`` and `maximum`.
-    /// - Parameter text: the parameter `clientProtocol`, nil if there is none. What cannot be read counts as the minimum.
+    /// - Parameter text: the parameter `clientProtocol`, nil if there is none. What cannot be read counts as the
+    ///   minimum.
     package static func resolve(_ text: String?, maximum: ClassicVersion = Self.newest) -> ClassicVersion {
         guard let text, let version = Self(parsing: text) else { return Self.minimum }
         return max(Self.minimum, min(version, maximum))

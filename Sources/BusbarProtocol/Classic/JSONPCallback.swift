@@ -28,7 +28,8 @@ package enum JSONPCallback {
         scalar.properties.generalCategory == .decimalNumber
     }
 
-    /// The keywords of ECMAScript 5, the words it keeps for later, its literals, and the globals that must not be called.
+    /// The keywords of ECMAScript 5, the words it keeps for later, its literals, and the globals that must not be
+    /// called.
     private static let reservedWords: Set<String> = [
         "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else", "enum",
         "export", "extends", "false", "finally", "for", "function", "if", "implements", "import", "in", "instanceof",

@@ -9,7 +9,8 @@ struct CoreFields {
     private var typeNumber: Range<Int>?
     private var invocationID: Range<Int>?
     private var target: Range<Int>?
-    private var arguments: Range<Int>?
+    private var hasArguments = false
+    private var arguments: ArgumentRange?
     private var resultValue: Range<Int>?
     private var streamIDs: Range<Int>?
     private var headers: Range<Int>?
@@ -19,11 +20,15 @@ struct CoreFields {
     init(_ record: ByteBuffer) throws(ProtocolError) {
         self.record = record
         do throws(JSONCodingError) {
-            try record.withUnsafeReadableBytes { raw throws(JSONCodingError) in try self.locate(in: raw) }
+            try record.withUnsafeReadableBytes { raw throws(JSONCodingError) in
+                try self.locate(in: raw)
+            }
         } catch {
             throw ProtocolError(error, in: "hub message")
         }
-        guard let type = self.typeNumber else { throw ProtocolError(.missingProperty, "hub message: property 'type' is missing") }
+        guard let type = self.typeNumber else {
+            throw ProtocolError(.missingProperty, "hub message: property 'type' is missing")
+        }
         let value = self.scan(type) { scanner in
             (try? scanner.scanNumber()).flatMap { $0.isInteger ? scanner.integer($0, as: Int32.self) : nil }
         }
@@ -34,11 +39,16 @@ struct CoreFields {
     /// Notes where each property stands; of equal ones the last stays.
     private mutating func locate(in raw: UnsafeRawBufferPointer) throws(JSONCodingError) {
         try JSONScanner.scanDocument(raw) { scanner, key throws(JSONCodingError) in
-            // Why: the limit of 64 levels is for one argument, and arguments stand in an array.
-            let value =
-                scanner.string(key, is: "arguments") && scanner.peek() == UInt8(ascii: "[")
-                ? try scanner.scanArguments(depthLimit: JSONScanner.deepestNesting).range
-                : try scanner.skipValue()
+            if scanner.string(key, is: "arguments") {
+                // Why: the limit of 64 levels is for one argument, and arguments stand in an array.
+                self.hasArguments = true
+                self.arguments = nil
+                if scanner.peek() == UInt8(ascii: "[") {
+                    self.arguments = try scanner.scanArguments(depthLimit: JSONScanner.deepestNesting)
+                    return
+                }
+            }
+            let value = try scanner.skipValue()
             self.note(value, as: key, scanner)
         }
     }
@@ -50,8 +60,6 @@ struct CoreFields {
             self.invocationID = value
         } else if scanner.string(key, is: "target") {
             self.target = value
-        } else if scanner.string(key, is: "arguments") {
-            self.arguments = value
         } else if scanner.string(key, is: "item") {
             self.item = value
         } else if scanner.string(key, is: "result") {
@@ -82,9 +90,13 @@ struct CoreFields {
     /// The string in `field`; nil if it is absent or null.
     func optionalString(_ field: Range<Int>?, _ name: StaticString) throws(ProtocolError) -> String? {
         guard let field else { return nil }
-        let value: String?? = self.scan(field) { scanner in try? scanner.readScalar(String?.self, leniency: .strict) }
-        guard let value else { throw ProtocolError(.invalidProperty, "property '\(name)' must be a string") }
-        return value
+        return try self.scan(field) { scanner throws(ProtocolError) in
+            do throws(JSONCodingError) {
+                return try scanner.takeNull() ? nil : try scanner.readString(.strict)
+            } catch {
+                throw ProtocolError(.invalidProperty, "property '\(name)' must be a string")
+            }
+        }
     }
 
     /// The invocation id, which must be there and not be empty.
@@ -140,11 +152,12 @@ struct CoreFields {
     }
 
     private func argumentList() throws(ProtocolError) -> ArgumentList {
-        let field = try self.required(self.arguments, "arguments")
-        let found = self.scan(field) { scanner in
-            try? scanner.scanArguments(depthLimit: JSONScanner.deepestNesting)
+        guard self.hasArguments else {
+            throw ProtocolError(.missingProperty, "type \(self.type): property 'arguments' is missing")
         }
-        guard let found else { throw ProtocolError(.invalidProperty, "property 'arguments' must be an array") }
+        guard let found = self.arguments else {
+            throw ProtocolError(.invalidProperty, "property 'arguments' must be an array")
+        }
         return ArgumentList(unchecked: self.record.slice(found.range), count: found.count)
     }
 

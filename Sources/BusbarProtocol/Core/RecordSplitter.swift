@@ -2,8 +2,8 @@ package import NIOCore
 
 /// Cuts a stream of bytes into records that end with the byte 0x1E.
 ///
-/// One splitter serves one buffer, to which new bytes are only appended. It remembers how far it has looked, so a record
-/// that arrives byte by byte costs no more than one that arrives whole.
+/// One splitter serves one buffer, to which new bytes are only appended. It remembers how far it has looked, so a
+/// record that arrives byte by byte costs no more than one that arrives whole.
 package struct RecordSplitter: Sendable {
     /// The byte that ends every record.
     package static let separator: UInt8 = 0x1E

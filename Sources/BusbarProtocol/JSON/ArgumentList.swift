@@ -81,8 +81,8 @@ package struct ArgumentReader {
     /// Members of objects are matched by exact name, else ignoring the case of ASCII letters; unknown ones are ignored,
     /// and of equal ones the last counts. `Data` and `[UInt8]` are read from base64, `Date` from ISO 8601, `UUID` and
     /// `URL` from their text.
-    /// - Throws: ``JSONCodingError`` `missing` after the last argument, `typeMismatch`, `outOfRange`, `limitExceeded` or
-    ///   `refused`, with the number of the argument. The reader then stands where it stood before.
+    /// - Throws: ``JSONCodingError`` `missing` after the last argument, `typeMismatch`, `outOfRange`, `limitExceeded`
+    ///   or `refused`, with the number of the argument. The reader then stands where it stood before.
     package mutating func next<Value: Decodable>(
         _ type: Value.Type = Value.self
     ) throws(JSONCodingError) -> Value {
@@ -107,27 +107,30 @@ package struct ArgumentReader {
     }
 
     private mutating func read<Value: Decodable>(_ type: Value.Type) throws(JSONCodingError) -> Value {
-        let start = self.offset
-        let leniency = self.leniency
-        let depthLimit = self.depthLimit
-        let scalar = try self.arguments.bytes.withUnsafeReadableBytes {
-            raw throws(JSONCodingError) -> (value: Value, end: Int)? in
-            var scanner = JSONScanner(raw, at: start)
-            guard let value = try scanner.readScalar(type, leniency: leniency, depthLimit: depthLimit)
-            else { return nil }
-            return (value, scanner.offset)
+        guard let scalar = JSONScalar(type) else {
+            let range = try self.skip()
+            let value = try self.makeSource().decodeOutermost(type, at: range.lowerBound)
+            self.finished(at: range.upperBound)
+            return value
         }
-        if let scalar {
-            self.finished(at: scalar.end)
-            return scalar.value
+        var end = self.offset
+        let value = try self.arguments.bytes.withUnsafeReadableBytes { raw throws(JSONCodingError) -> Value in
+            var scanner = JSONScanner(raw, at: end)
+            let value = try scanner.readScalar(scalar, as: type, leniency: self.leniency, depthLimit: self.depthLimit)
+            _ = scanner.take(UInt8(ascii: ","))
+            end = scanner.offset
+            return value
         }
-        let range = try self.skip()
-        let source =
-            self.source ?? JSONSource(bytes: self.arguments.bytes, leniency: leniency, depthLimit: depthLimit)
-        self.source = source
-        let value = try source.decodeOutermost(type, at: range.lowerBound)
-        self.finished(at: range.upperBound)
+        self.offset = end
+        self.index += 1
         return value
+    }
+
+    private mutating func makeSource() -> JSONSource {
+        if let source { return source }
+        let source = JSONSource(bytes: self.arguments.bytes, leniency: self.leniency, depthLimit: self.depthLimit)
+        self.source = source
+        return source
     }
 
     private func skip() throws(JSONCodingError) -> Range<Int> {

@@ -2,18 +2,23 @@ package import NIOCore
 
 extension ByteBuffer {
     /// Appends `text` as a JSON string: `"`, `\`, control characters, U+0085, U+2028 and U+2029 escaped, all else raw.
-    package mutating func writeJSONString(_ text: some StringProtocol) {
-        let done: Void? = text.utf8.withContiguousStorageIfAvailable { utf8 in
-            self.writeJSONString(utf8: UnsafeRawBufferPointer(utf8))
-        }
-        if done == nil {
-            Array(text.utf8).withUnsafeBytes { self.writeJSONString(utf8: $0) }
-        }
+    package mutating func writeJSONString(_ text: String) {
+        var text = text
+        text.withUTF8 { self.writeJSONString(utf8: UnsafeRawBufferPointer($0)) }
     }
 
     /// Appends valid UTF-8 as a JSON string.
     mutating func writeJSONString(utf8 text: UnsafeRawBufferPointer) {
-        self.reserveCapacity(minimumWritableBytes: text.count &+ 2)
+        // Why: nearly all strings need no escape, and then quotes and text go in with one write.
+        if JSONEscape.isAbsent(in: text) {
+            self.writeWithUnsafeMutableBytes(minimumWritableBytes: text.count &+ 2) { out in
+                out[0] = UInt8(ascii: "\"")
+                UnsafeMutableRawBufferPointer(rebasing: out[1...]).copyMemory(from: text)
+                out[text.count &+ 1] = UInt8(ascii: "\"")
+                return text.count &+ 2
+            }
+            return
+        }
         self.writeInteger(UInt8(ascii: "\""))
         self.writeJSONEscaped(utf8: text)
         self.writeInteger(UInt8(ascii: "\""))
@@ -98,6 +103,24 @@ private enum JSONEscape {
     case short(UInt8)
     /// `\u` and four hexadecimal digits.
     case unit(UInt16)
+
+    /// Whether all of `text` can stand in a string as it is.
+    static func isAbsent(in text: UnsafeRawBufferPointer) -> Bool {
+        var index = 0
+        while index < text.count {
+            if index &+ 8 <= text.count,
+                !JSONScanner.hasSpecialByte(text.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            {
+                index &+= 8
+                continue
+            }
+            let byte = text[index]
+            if byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return false }
+            if byte >= 0xC2, Self.needed(in: text, at: index).1 != nil { return false }
+            index &+= 1
+        }
+        return true
+    }
 
     /// How many bytes can be judged together at `index`, and the escape they need, if any.
     static func needed(in text: UnsafeRawBufferPointer, at index: Int) -> (length: Int, JSONEscape?) {

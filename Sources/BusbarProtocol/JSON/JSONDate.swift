@@ -71,7 +71,8 @@ extension ByteBuffer {
 }
 
 extension JSONScanner {
-    /// The date the next string names, in seconds since 1970. A time without offset is taken as UTC, a day as its start.
+    /// The date the next string names, in seconds since 1970. A time without offset is taken as UTC, a day as its
+    /// start.
     mutating func readDate() throws(JSONCodingError) -> Double {
         let start = self.offset
         let text = Array(try self.readString(.strict).utf8)

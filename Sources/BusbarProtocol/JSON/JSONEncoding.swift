@@ -7,8 +7,8 @@ package import NIOCore
 /// which the value encodes them and under the names it gives. Nulls are written.
 package enum JSONEncoding {
     /// Appends `value` to `buffer`. After an error the buffer is as it was before.
-    /// - Throws: ``JSONCodingError`` `outOfRange` for NaN and infinity, `limitExceeded` beyond 64 levels, `refused` when
-    ///   the value's own `encode(to:)` throws or uses its encoder out of turn.
+    /// - Throws: ``JSONCodingError`` `outOfRange` for NaN and infinity, `limitExceeded` beyond 64 levels, `refused`
+    ///   when the value's own `encode(to:)` throws or uses its encoder out of turn.
     package static func encode<Value: Encodable>(
         _ value: Value,
         into buffer: inout ByteBuffer

@@ -82,7 +82,7 @@ extension JSONScanner {
     }
 
     /// Whether one of eight bytes is a quote, a backslash, a control character or not ASCII.
-    private static func hasSpecialByte(_ word: UInt64) -> Bool {
+    static func hasSpecialByte(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let highBits: UInt64 = 0x8080_8080_8080_8080
         let quotes = word ^ (ones &* 0x22)

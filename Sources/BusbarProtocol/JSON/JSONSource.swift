@@ -51,26 +51,25 @@ final class JSONSource {
         }
     }
 
-    func decode<Value: Decodable>(_ type: Value.Type, at position: JSONPosition, path: JSONPath?) throws -> Value {
-        try self.scalar(type, at: position, path: path, key: nil)
-            ?? Value(from: JSONValueDecoder(source: self, position: position, path: path))
-    }
-
-    /// The value at `position` if its type is one that needs no `init(from:)`, else nil.
-    func scalar<Value>(
+    /// Decodes the value at `position`; `key`, if there is one, is the last step of the way to it.
+    func decode<Value: Decodable>(
         _ type: Value.Type,
         at position: JSONPosition,
         path: JSONPath?,
-        key: (any CodingKey)?
-    ) throws -> Value? {
+        key: @autoclosure () -> (any CodingKey)? = nil
+    ) throws -> Value {
+        guard let scalar = JSONScalar(type) else {
+            let path = key().map { JSONPath(path, $0) } ?? path
+            return try Value(from: JSONValueDecoder(source: self, position: position, path: path))
+        }
         do throws(JSONCodingError) {
             return try self.scan(at: position) { scanner throws(JSONCodingError) in
                 try scanner.readScalar(
-                    type, leniency: self.leniency, depth: Int(position.depth), depthLimit: self.depthLimit
+                    scalar, as: type, leniency: self.leniency, depth: Int(position.depth), depthLimit: self.depthLimit
                 )
             }
         } catch {
-            throw self.decodingError(error, type, path, key)
+            throw self.decodingError(error, type, path, key())
         }
     }
 

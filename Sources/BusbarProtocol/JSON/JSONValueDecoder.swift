@@ -42,17 +42,13 @@ struct JSONObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func decodeNil(forKey key: Key) throws -> Bool { self.source.isNull(at: try self.position(key)) }
 
     func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
-        let position = try self.position(key)
-        // Why: the path is only needed by values that read on themselves; scalars report their own place.
-        if let value = try self.source.scalar(type, at: position, path: self.path, key: key) { return value }
-        return try Value(from: self.decoder(at: position, key))
+        try self.source.decode(type, at: try self.position(key), path: self.path, key: key)
     }
 
     func decodeIfPresent<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value? {
         guard let position = self.source.find(key.stringValue, in: self.members), !self.source.isNull(at: position)
         else { return nil }
-        if let value = try self.source.scalar(type, at: position, path: self.path, key: key) { return value }
-        return try Value(from: self.decoder(at: position, key))
+        return try self.source.decode(type, at: position, path: self.path, key: key)
     }
 
     func nestedContainer<Nested: CodingKey>(
@@ -113,15 +109,13 @@ struct JSONArrayReader: UnkeyedDecodingContainer {
 
     mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
         let position = try self.position(type)
-        let key = JSONKey(self.currentIndex)
-        let value =
-            try self.source.scalar(type, at: position, path: self.path, key: key)
-            ?? Value(from: JSONValueDecoder(source: self.source, position: position, path: JSONPath(self.path, key)))
+        let value = try self.source.decode(type, at: position, path: self.path, key: JSONKey(self.currentIndex))
         self.currentIndex += 1
         return value
     }
 
-    mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) throws -> KeyedDecodingContainer<Nested> {
+    mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) throws -> KeyedDecodingContainer<Nested>
+    {
         let container = try self.nested(KeyedDecodingContainer<Nested>.self).container(keyedBy: type)
         self.currentIndex += 1
         return container

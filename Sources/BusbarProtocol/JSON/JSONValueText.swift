@@ -89,7 +89,8 @@ package struct JSONValueText: Hashable, Sendable {
 }
 
 extension ByteBuffer {
-    /// The bytes of `range`, counted from the reader index, sharing storage. The range must lie within what is readable.
+    /// The bytes of `range`, counted from the reader index, sharing storage. The range must lie within what is
+    /// readable.
     func slice(_ range: Range<Int>) -> ByteBuffer {
         self.getSlice(at: self.readerIndex &+ range.lowerBound, length: range.count) ?? ByteBuffer()
     }

@@ -69,8 +69,8 @@ extension ByteBuffer {
     /// Takes `length` bytes out, unmasked; `maskOffset` says which byte of the mask comes first.
     mutating func readUnmasked(_ length: Int, mask: UInt32?, maskOffset: Int) -> ByteBuffer {
         guard let mask, mask != 0, length > 0 else { return self.readSlice(length: length) ?? ByteBuffer() }
-        // Why: when an earlier payload is still held, changing the buffer copies all that is left of it. Doing that only
-        // for payloads of at least half that size keeps the work linear however small a peer cuts its frames.
+        // Why: when an earlier payload is still held, changing the buffer copies all that is left of it. Doing that
+        // only for payloads of at least half that size keeps the work linear however small a peer cuts its frames.
         guard length >= self.readableBytes / 2 else {
             var payload = self.slice(0..<length).copied()
             self.moveReaderIndex(forwardBy: length)

@@ -62,7 +62,8 @@ package struct WebSocketParser: Sendable {
 
     /// Takes the next event out of `buffer`; nil when more bytes are needed, and always after a close event.
     ///
-    /// A payload that makes up most of the buffer is unmasked in place and shares its storage; smaller ones are copied out.
+    /// A payload that makes up most of the buffer is unmasked in place and shares its storage; smaller ones are copied
+    /// out.
     /// - Throws: ``WebSocketError`` with the code to close with; every later call throws the same.
     package mutating func next(in buffer: inout ByteBuffer) throws(WebSocketError) -> WebSocketEvent? {
         do throws(WebSocketError) {

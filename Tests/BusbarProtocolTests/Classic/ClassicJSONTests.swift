@@ -45,7 +45,8 @@ struct ClassicJSONTests {
         "classic 1.9: what is no call is an error",
         arguments: [
             "", "x", "[]", "{}", #"{"H":"h"}"#, #"{"M":"m"}"#, #"{"H":"","M":"m"}"#, #"{"H":null,"M":"m"}"#,
-            #"{"H":1,"M":"m"}"#, #"{"H":"h","M":"m","A":{}}"#, #"{"H":"h","M":"m","A":"x"}"#, #"{"H":"h","M":"m","I":{}}"#,
+            #"{"H":1,"M":"m"}"#, #"{"H":"h","M":"m","A":{}}"#, #"{"H":"h","M":"m","A":"x"}"#,
+            #"{"H":"h","M":"m","I":{}}"#,
             #"{"H":"h","M":"m","S":[]}"#, #"{"H":"h","M":"m"} x"#, #"{"H":"h","M":"m""#,
         ]
     )
@@ -77,8 +78,9 @@ struct ClassicJSONTests {
 
     @Test("classic 5.1: connectionData lists hubs as the client spells them; none is fine")
     func connectionData() throws {
-        #expect(try ClassicJSON.parseConnectionData(#"[{"name":"chathub"},{"name":"stockticker"}]"#)
-            == ["chathub", "stockticker"])
+        #expect(
+            try ClassicJSON.parseConnectionData(#"[{"name":"chathub"},{"name":"stockticker"}]"#)
+                == ["chathub", "stockticker"])
         #expect(try ClassicJSON.parseConnectionData(#"[{"Name":"ChatHub","x":[1]}]"#) == ["ChatHub"])
         #expect(try ClassicJSON.parseConnectionData(#"[{"name": "ChatHub"}]"#) == ["ChatHub"])
         for text in ["", " ", "[]", "null"] { #expect(try ClassicJSON.parseConnectionData(text) == []) }
@@ -113,10 +115,12 @@ struct ClassicJSONTests {
         #expect(result(.success(), "0") == #"{"I":"0"}"#)
         #expect(result(.success(.null), "0") == #"{"I":"0"}"#)
         #expect(result(.success(try Self.value("6")), "1") == #"{"R":6,"I":"1"}"#)
-        #expect(result(.success(try Self.value("\"ACME\""), state: try Self.value(#"{"Company":"ACME"}"#)), "2")
-            == #"{"S":{"Company":"ACME"},"R":"ACME","I":"2"}"#)
-        #expect(result(.failure("There was an error invoking Hub method 'chathub.Fail'."), "3")
-            == #"{"I":"3","E":"There was an error invoking Hub method 'chathub.Fail'."}"#)
+        #expect(
+            result(.success(try Self.value("\"ACME\""), state: try Self.value(#"{"Company":"ACME"}"#)), "2")
+                == #"{"S":{"Company":"ACME"},"R":"ACME","I":"2"}"#)
+        #expect(
+            result(.failure("There was an error invoking Hub method 'chathub.Fail'."), "3")
+                == #"{"I":"3","E":"There was an error invoking Hub method 'chathub.Fail'."}"#)
         var failure = ClassicResult.failure("message", isHubError: true, data: try Self.value("\"errorData\""))
         #expect(result(failure, "4") == #"{"I":"4","H":true,"E":"message","D":"errorData"}"#)
         failure.stackTrace = "at x"
@@ -127,20 +131,23 @@ struct ClassicJSONTests {
     @Test("classic 5.6: a call to clients always has its arguments, and state last")
     func invocations() throws {
         let arguments = try ArgumentList(encoding: "Bob", "hi")
-        #expect(Self.text {
-            ClassicJSON.writeInvocation(hub: "ChatHub", method: "messageReceived", arguments: arguments, into: &$0)
-        } == #"{"H":"ChatHub","M":"messageReceived","A":["Bob","hi"]}"#)
+        #expect(
+            Self.text {
+                ClassicJSON.writeInvocation(hub: "ChatHub", method: "messageReceived", arguments: arguments, into: &$0)
+            } == #"{"H":"ChatHub","M":"messageReceived","A":["Bob","hi"]}"#)
         let state = try Self.value(#"{"n":1}"#)
-        #expect(Self.text {
-            ClassicJSON.writeInvocation(hub: "C", method: #"!!!|\Call"#, arguments: .empty, state: state, into: &$0)
-        } == #"{"H":"C","M":"!!!|\\Call","A":[],"S":{"n":1}}"#)
+        #expect(
+            Self.text {
+                ClassicJSON.writeInvocation(hub: "C", method: #"!!!|\Call"#, arguments: .empty, state: state, into: &$0)
+            } == #"{"H":"C","M":"!!!|\\Call","A":[],"S":{"n":1}}"#)
     }
 
     @Test("classic 5.8: progress carries an id that old clients ignore")
     func progress() throws {
         let value = try Self.value("40")
-        #expect(Self.text { ClassicJSON.writeProgress(value, invocationID: "7", into: &$0) }
-            == #"{"I":"P|7","P":{"I":"7","D":40}}"#)
+        #expect(
+            Self.text { ClassicJSON.writeProgress(value, invocationID: "7", into: &$0) }
+                == #"{"I":"P|7","P":{"I":"7","D":40}}"#)
     }
 
     @Test("classic 3.1: an envelope has its keys in order, M always and I never")
@@ -154,8 +161,9 @@ struct ClassicJSONTests {
         envelope.longPollDelayMilliseconds = 500
         envelope.error = "gone"
         let messages = [ByteBuffer(string: "1"), ByteBuffer(string: "{\"H\":\"c\"}"), ByteBuffer(string: "null")]
-        #expect(Self.text { EnvelopeWriter.write(envelope, messages: messages, into: &$0) }
-            == #"{"C":"d-1,0|B,0","S":1,"D":1,"T":1,"G":"g==","L":500,"M":[1,{"H":"c"},null],"E":"gone"}"#)
+        #expect(
+            Self.text { EnvelopeWriter.write(envelope, messages: messages, into: &$0) }
+                == #"{"C":"d-1,0|B,0","S":1,"D":1,"T":1,"G":"g==","L":500,"M":[1,{"H":"c"},null],"E":"gone"}"#)
     }
 
     @Test("classic 2.1, 20: negotiate answers all fields, and keep-alive null when it is off")
@@ -163,9 +171,11 @@ struct ClassicJSONTests {
         var answer = ClassicNegotiation(
             url: "/signalr", connectionToken: "AQ+/==", connectionID: "5f33fd34", protocolVersion: .resolve("1.5")
         )
-        #expect(Self.text { answer.write(into: &$0) } == #"{"Url":"/signalr","ConnectionToken":"AQ+/==","#
-            + #""ConnectionId":"5f33fd34","KeepAliveTimeout":20.0,"DisconnectTimeout":30.0,"ConnectionTimeout":110.0,"#
-            + #""TryWebSockets":true,"ProtocolVersion":"1.5","TransportConnectTimeout":5.0,"LongPollDelay":0.0}"#)
+        #expect(
+            Self.text { answer.write(into: &$0) } == #"{"Url":"/signalr","ConnectionToken":"AQ+/==","#
+                + #""ConnectionId":"5f33fd34","KeepAliveTimeout":20.0,"DisconnectTimeout":30.0,"#
+                + #""ConnectionTimeout":110.0,"#
+                + #""TryWebSockets":true,"ProtocolVersion":"1.5","TransportConnectTimeout":5.0,"LongPollDelay":0.0}"#)
         answer.keepAliveTimeout = nil
         answer.longPollDelay = .milliseconds(1_500)
         let text = Self.text { answer.write(into: &$0) }

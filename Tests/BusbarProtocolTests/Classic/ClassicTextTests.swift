@@ -7,8 +7,10 @@ struct ClassicTextTests {
     @Test(
         "classic 18: the answered version is the client's own, kept within 1.2 and 2.0",
         arguments: [
-            (nil, "1.2"), (".8", "1.2"), ("abc", "1.2"), ("1.4", "1.4"), ("1.2.5", "1.2.5"), ("1.9", "1.9"), ("9.0", "2.0"),
-            ("2", "1.2"), ("", "1.2"), ("1.1", "1.2"), ("2.0.0", "2.0"), ("2.1", "2.0"), ("01.05", "1.5"), ("1.5.", "1.2"),
+            (nil, "1.2"), (".8", "1.2"), ("abc", "1.2"), ("1.4", "1.4"), ("1.2.5", "1.2.5"), ("1.9", "1.9"),
+            ("9.0", "2.0"),
+            ("2", "1.2"), ("", "1.2"), ("1.1", "1.2"), ("2.0.0", "2.0"), ("2.1", "2.0"), ("01.05", "1.5"),
+            ("1.5.", "1.2"),
             ("1.3.4.5", "1.3.4.5"), ("1.3.4.5.6", "1.2"), ("1.99999999999", "1.2"), ("-1.5", "1.2"), ("1.+5", "1.2"),
             ("1. 5", "1.2"),
         ] as [(String?, String)]
@@ -59,14 +61,16 @@ struct ClassicTextTests {
             ClassicScript.Hub(name: "Alpha", scriptName: "Named", methods: []),
         ]
         let text = String(buffer: ClassicScript.render(hubs: hubs, baseURL: "/signalr\"</script>"))
-        #expect(text.contains("""
-                    proxies["Named"] = proxyOf(this, "Named", {});
-                    proxies["chatHub"] = proxyOf(this, "chatHub", {
-                        "joinRoom": "JoinRoom",
-                        "send": "Send",
-                        "odd-name": "odd-name"
-                    });
-            """))
+        #expect(
+            text.contains(
+                """
+                        proxies["Named"] = proxyOf(this, "Named", {});
+                        proxies["chatHub"] = proxyOf(this, "chatHub", {
+                            "joinRoom": "JoinRoom",
+                            "send": "Send",
+                            "odd-name": "odd-name"
+                        });
+                """))
         #expect(text.contains(#"$.hubConnection("/signalr\"\u003c/script>", { useDefaultPath: false });"#))
         #expect(!text.contains("</script>"))
         let lines = text.split(separator: "\n")

@@ -70,14 +70,16 @@ struct CoreJSONTests {
         #expect(String(buffer: CoreJSON.ping) == "{\"type\":6}\u{1E}")
     }
 
-    @Test("core 1.13: properties come in any order with any white space, the last of equals counts, unknown are skipped")
+    @Test(
+        "core 1.13: properties come in any order with any white space, the last of equals counts, unknown are skipped")
     func anyOrder() throws {
         let call = CoreMessage.invocation(
             CoreInvocation(target: "A", arguments: try Self.arguments("[1]"), invocationID: "i", streamIDs: [])
         )
         for text in [
             #"{"arguments":[1],"target":"A","invocationId":"i","type":1}"#,
-            " { \"target\" : \"A\" , \"type\" : 1 ,\n\"x\" : {\"type\":9} , \"arguments\" : [1] ,\t\"invocationId\":\"i\"}\r\n",
+            " { \"target\" : \"A\" , \"type\" : 1 ,\n\"x\" : {\"type\":9} , \"arguments\" : [1] ,\t"
+                + "\"invocationId\":\"i\"}\r\n",
             #"{"type":6,"type":1,"target":"B","target":"A","arguments":[2],"arguments":[1],"invocationId":"i"}"#,
             #"{"t\u0079pe":1,"target":"\u0041","arguments":[1],"invocationId":"i","streamIds":[],"headers":{}}"#,
             #"{"type":1,"target":"A","arguments":[1],"invocationId":"i","Type":2,"ARGUMENTS":5}"#,
@@ -86,14 +88,16 @@ struct CoreJSONTests {
         }
     }
 
-    @Test("core 4.1: an empty or null invocation id counts as absent; headers and empty streamIds are welcome everywhere")
+    @Test(
+        "core 4.1: an empty or null invocation id counts as absent; headers and empty streamIds are welcome everywhere")
     func tolerances() throws {
         let call = CoreMessage.invocation(CoreInvocation(target: "A", arguments: .empty))
         #expect(try Self.parse(#"{"type":1,"target":"A","arguments":[],"invocationId":""}"#) == call)
         #expect(try Self.parse(#"{"type":1,"target":"A","arguments":[],"invocationId":null}"#) == call)
         #expect(try Self.parse(#"{"type":6,"headers":{"a":"b"},"streamIds":[]}"#) == .ping)
-        #expect(try Self.parse(#"{"type":3,"invocationId":"1","headers":{},"result":1,"error":null}"#)
-            == .completion(id: "1", result: .value(try Self.value("1"))))
+        #expect(
+            try Self.parse(#"{"type":3,"invocationId":"1","headers":{},"result":1,"error":null}"#)
+                == .completion(id: "1", result: .value(try Self.value("1"))))
         #expect(try Self.parse(#"{"type":7,"error":null}"#) == .close(error: nil, allowReconnect: false))
     }
 
@@ -146,7 +150,9 @@ struct CoreJSONTests {
         #expect(error?.code == .conflictingProperties)
     }
 
-    @Test("core 1.25: a message of unknown numeric type is there to be skipped, whatever else it says", arguments: [0, 10, -1, 99])
+    @Test(
+        "core 1.25: a message of unknown numeric type is there to be skipped, whatever else it says",
+        arguments: [0, 10, -1, 99])
     func unknownType(type: Int) throws {
         #expect(try Self.parse("{\"type\":\(type),\"headers\":5,\"target\":[]}") == .unknown(type: type))
     }

@@ -13,8 +13,9 @@ struct HandshakeTests {
         ] as [(String, String, Int)]
     )
     func accepted(text: String, name: String, version: Int) throws {
-        #expect(try CoreJSON.parseHandshake(ByteBuffer(string: text))
-            == HandshakeRequest(protocolName: name, version: version))
+        #expect(
+            try CoreJSON.parseHandshake(ByteBuffer(string: text))
+                == HandshakeRequest(protocolName: name, version: version))
     }
 
     @Test(
@@ -50,11 +51,15 @@ struct HandshakeTests {
         var splitter = RecordSplitter()
         var buffer = ByteBuffer(string: "{}\u{1E}a\u{1E}\u{1E}bc")
         var records: [String] = []
-        while let record = try splitter.nextRecord(from: &buffer, limitBytes: nil) { records.append(String(buffer: record)) }
+        while let record = try splitter.nextRecord(from: &buffer, limitBytes: nil) {
+            records.append(String(buffer: record))
+        }
         #expect(records == ["{}", "a", ""])
         for byte in "d\u{1E}e".utf8 {
             buffer.writeInteger(byte)
-            if let record = try splitter.nextRecord(from: &buffer, limitBytes: 4) { records.append(String(buffer: record)) }
+            if let record = try splitter.nextRecord(from: &buffer, limitBytes: 4) {
+                records.append(String(buffer: record))
+            }
         }
         #expect(records == ["{}", "a", "", "bcd"])
         #expect(String(buffer: buffer) == "e")

@@ -96,7 +96,8 @@ struct FuzzTests {
         #"{"type":8,"sequenceId":36}"#, #"{"type":6}"#, #"{"protocol":"json","version":1}"#,
     ]
 
-    @Test("a core message is refused or is the same message when written and parsed again", arguments: [FuzzSeed.current])
+    @Test(
+        "a core message is refused or is the same message when written and parsed again", arguments: [FuzzSeed.current])
     func coreMessages(seed: UInt64) throws {
         var mutator = Mutator(seed: seed)
         var accepted = 0
@@ -146,7 +147,9 @@ struct FuzzTests {
         }
     }
 
-    @Test("a classic call and connectionData are refused or say hub and method, and never trap", arguments: [FuzzSeed.current])
+    @Test(
+        "a classic call and connectionData are refused or say hub and method, and never trap",
+        arguments: [FuzzSeed.current])
     func classicMessages(seed: UInt64) {
         let calls = [
             #"{"H":"chathub","M":"Send","A":["Bob",{"x":1}],"I":0,"S":{"userName":"Bob"}}"#,
@@ -168,7 +171,9 @@ struct FuzzTests {
                     hub: call.hub, method: call.method, arguments: call.arguments, state: call.state, into: &written
                 )
                 let again = try? ClassicJSON.parseInvocation(written)
-                #expect(again?.hub == call.hub && again?.arguments == call.arguments && again?.state == call.state, "\(bytes)")
+                #expect(
+                    again?.hub == call.hub && again?.arguments == call.arguments && again?.state == call.state,
+                    "\(bytes)")
             }
             if let names = try? ClassicJSON.parseConnectionData(String(decoding: bytes, as: UTF8.self)) {
                 accepted += 1
@@ -178,13 +183,17 @@ struct FuzzTests {
         #expect(accepted > 0)
     }
 
-    @Test("query text is read the same as a string and as bytes, and encoded values come back", arguments: [FuzzSeed.current])
+    @Test(
+        "query text is read the same as a string and as bytes, and encoded values come back",
+        arguments: [FuzzSeed.current])
     func queries(seed: UInt64) throws {
         var mutator = Mutator(seed: seed)
         for _ in 0..<Self.rounds {
             let bytes = mutator.mutated(Array("clientProtocol=1.5&a=%5B%7B+%22&b;c=%C3%A9&data=x%2By".utf8))
             if let text = String(validating: bytes, as: UTF8.self) {
-                #expect(try QueryParameters(parsing: text) == QueryParameters(parsing: ByteBuffer(bytes: bytes)), "\(bytes)")
+                #expect(
+                    try QueryParameters(parsing: text) == QueryParameters(parsing: ByteBuffer(bytes: bytes)), "\(bytes)"
+                )
             } else {
                 _ = try QueryParameters(parsing: ByteBuffer(bytes: bytes))
             }
@@ -227,7 +236,8 @@ struct FuzzTests {
             switch mutator.number(below: 5) {
             case 0: bytes += ClientFrames.frame(2, mutator.bytes(atMost: 280), mask: mask)
             case 1: bytes += ClientFrames.frame(1, Array(mutator.json().utf8.prefix(250)), mask: mask)
-            case 2: bytes += ClientFrames.frame(UInt8(9 + mutator.number(below: 2)), mutator.bytes(atMost: 125), mask: mask)
+            case 2:
+                bytes += ClientFrames.frame(UInt8(9 + mutator.number(below: 2)), mutator.bytes(atMost: 125), mask: mask)
             case 3:
                 bytes += ClientFrames.frame(2, mutator.bytes(atMost: 90), isLast: false, mask: mask)
                 bytes += ClientFrames.frame(9, mutator.bytes(atMost: 4), mask: mask)

@@ -6,11 +6,17 @@ struct Mutator {
         self.generator = SeededGenerator(seed: seed)
     }
 
-    private static let fragments: [[UInt8]] = [
-        "{", "}", "[", "]", "\"", ",", ":", "\\", "\\u", "\\ud83d", "\\ude00", "\\u0000", "null", "true", "-", "1e999999",
-        "99999999999999999999999999", "0.0000000000000000000000001", "\u{1E}", "é", "\u{2028}", "😀", "type", "target",
-        "%", "%ff", "&", ";", "=", "+", " ", "\n", String(repeating: "[", count: 70), String(repeating: "{\"a\":", count: 70),
-    ].map { Array($0.utf8) } + [[0xFF], [0x80], [0xC3], [0xED, 0xA0, 0x80], [0x00], [0x7F], [0xFF, 0xFF, 0xFF, 0xFF]]
+    private static let fragments: [[UInt8]] =
+        [
+            "{", "}", "[", "]", "\"", ",", ":", "\\", "\\u", "\\ud83d", "\\ude00", "\\u0000", "null", "true", "-",
+            "1e999999",
+            "99999999999999999999999999", "0.0000000000000000000000001", "\u{1E}", "é", "\u{2028}", "😀", "type",
+            "target",
+            "%", "%ff", "&", ";", "=", "+", " ", "\n", String(repeating: "[", count: 70),
+            String(repeating: "{\"a\":", count: 70),
+        ].map { Array($0.utf8) } + [
+            [0xFF], [0x80], [0xC3], [0xED, 0xA0, 0x80], [0x00], [0x7F], [0xFF, 0xFF, 0xFF, 0xFF],
+        ]
 
     mutating func number(below bound: Int) -> Int { Int.random(in: 0..<max(bound, 1), using: &self.generator) }
 
@@ -63,13 +69,16 @@ struct Mutator {
             let elements = (0..<self.number(below: 4)).map { _ in self.json(depth: depth - 1) }
             return "[\(space)\(elements.joined(separator: ",\(space)"))]"
         default:
-            let members = (0..<self.number(below: 4)).map { _ in "\(self.string())\(space):\(self.json(depth: depth - 1))" }
+            let members = (0..<self.number(below: 4)).map { _ in
+                "\(self.string())\(space):\(self.json(depth: depth - 1))"
+            }
             return "{\(space)\(members.joined(separator: "\(space),"))}"
         }
     }
 
     private mutating func string() -> String {
-        let parts = ["a", "Name", "é", "😀", "\\n", "\\\"", "\\\\", "\\/", "\\u00e9", "\\ud83d\\ude00", "\\ud83d", "\\ude00",
+        let parts = [
+            "a", "Name", "é", "😀", "\\n", "\\\"", "\\\\", "\\/", "\\u00e9", "\\ud83d\\ude00", "\\ud83d", "\\ude00",
             "\u{85}", "\u{2028}", "xxxxxxxxxxxxxxxx", " ",
         ]
         return "\"\((0..<self.number(below: 5)).map { _ in self.pick(parts) }.joined())\""

@@ -4,10 +4,13 @@ import Testing
 
 @Suite("Query parameters")
 struct QueryParametersTests {
-    @Test("classic 1.2: names match ignoring case, plus is a space, escapes are UTF-8, repeated values join with commas")
+    @Test(
+        "classic 1.2: names match ignoring case, plus is a space, escapes are UTF-8, repeated values join with commas")
     func decoding() throws {
         let query = try QueryParameters(
-            parsing: "clientProtocol=1.5&connectionData=%5B%7B%22name%22%3A+%22ChatHub%22%7D%5D&a=1;A=2&%C3%A9=%f0%9f%98%80&e&f="
+            parsing:
+                "clientProtocol=1.5&connectionData=%5B%7B%22name%22%3A+%22ChatHub%22%7D%5D&a=1;A=2"
+                + "&%C3%A9=%f0%9f%98%80&e&f="
         )
         #expect(query["clientprotocol"] == "1.5")
         #expect(query["connectionData"] == "[{\"name\": \"ChatHub\"}]")

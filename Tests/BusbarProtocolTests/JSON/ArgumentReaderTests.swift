@@ -48,7 +48,8 @@ struct ArgumentReaderTests {
 
     @Test("arguments are read in order, each as the type the method declares, and counted")
     func inOrder() throws {
-        var buffer = ByteBuffer(string: "xx[ \"Bob\" , 7,true ,1.5, null,[1,2],{\"name\":\"A\",\"age\":3,\"tags\":[]} ]")
+        var buffer = ByteBuffer(
+            string: "xx[ \"Bob\" , 7,true ,1.5, null,[1,2],{\"name\":\"A\",\"age\":3,\"tags\":[]} ]")
         buffer.moveReaderIndex(forwardBy: 2)
         let list = try ArgumentList(validating: buffer)
         #expect(list.count == 7)
@@ -140,8 +141,9 @@ struct ArgumentReaderTests {
         #expect(try Self.read(#"{"Name":"A","AGE":1,"tags":[],"x":{"y":[1]}}"#) == Person(name: "A", age: 1))
         #expect(try Self.read(#"{"name":"A","NAME":"B","age":1,"tags":[]}"#) == Person(name: "A", age: 1))
         #expect(try Self.read(#"{"name":"A","name":"B","age":1,"tags":[]}"#) == Person(name: "B", age: 1))
-        #expect(try Self.read(#"{"n\u0061me":"A","age":1,"nick":null,"tags":["t"]}"#)
-            == Person(name: "A", age: 1, tags: ["t"]))
+        #expect(
+            try Self.read(#"{"n\u0061me":"A","age":1,"nick":null,"tags":["t"]}"#)
+                == Person(name: "A", age: 1, tags: ["t"]))
         let many = (0..<200).map { "\"k\($0)\":\($0)" }.joined(separator: ",")
         #expect(try Self.read("{\(many),\"NAME\":\"A\",\"Age\":1,\"tags\":[]}") == Person(name: "A", age: 1))
         #expect(try Self.read("{\(many)}", as: [String: Int].self).count == 200)
@@ -198,7 +200,9 @@ struct ArgumentReaderTests {
 
     @Test(
         "what is no date is refused",
-        arguments: ["", "2026", "2026-13-01", "2026-02-29", "2026-01-01T24:00", "2026-01-01T1:00", "2026-01-01Tx", "now"]
+        arguments: [
+            "", "2026", "2026-13-01", "2026-02-29", "2026-01-01T24:00", "2026-01-01T1:00", "2026-01-01Tx", "now",
+        ]
     )
     func notDates(text: String) {
         #expect(throws: JSONCodingError.self) { try Self.read("\"\(text)\"", as: Date.self) }
@@ -212,8 +216,9 @@ struct ArgumentReaderTests {
         #expect(try Self.read("\"-2.5\"", leniency: .classic) == -2.5)
         #expect(try Self.read("\"True\"", leniency: .classic) == true)
         #expect(try Self.read("0", leniency: .classic) == false)
-        #expect(try Self.read(#"{"name":1,"age":"2","tags":[3]}"#, leniency: .classic)
-            == Person(name: "1", age: 2, tags: ["3"]))
+        #expect(
+            try Self.read(#"{"name":1,"age":"2","tags":[3]}"#, leniency: .classic)
+                == Person(name: "1", age: 2, tags: ["3"]))
         for text in ["\"\"", "\"x\"", "\"1 2\"", "\"5", "\"5\\u0030\"", "\"1e999\"", "true", "[]"] {
             #expect(throws: (any Error).self) { try Self.read(text, as: Int.self, leniency: .classic) }
         }

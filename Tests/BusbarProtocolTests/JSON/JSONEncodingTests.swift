@@ -39,14 +39,18 @@ struct JSONEncodingTests {
 
     @Test("classic 83: quotes, control characters, U+0085, U+2028 and U+2029 are escaped, all else is raw")
     func escapes() throws {
-        #expect(try Self.json("a\"\\/<>&'\u{7F}é😀\u{86}\u{2027}\u{202A}") == "\"a\\\"\\\\/<>&'\u{7F}é😀\u{86}\u{2027}\u{202A}\"")
+        #expect(
+            try Self.json("a\"\\/<>&'\u{7F}é😀\u{86}\u{2027}\u{202A}")
+                == "\"a\\\"\\\\/<>&'\u{7F}é😀\u{86}\u{2027}\u{202A}\"")
         #expect(try Self.json("\u{0}\u{8}\t\n\u{B}\u{C}\r\u{1F}") == #""\u0000\b\t\n\u000b\f\r\u001f""#)
         #expect(try Self.json("x\u{85}y\u{2028}z\u{2029}") == #""x\u0085y\u2028z\u2029""#)
     }
 
     @Test("classic 83: every character survives being written and read")
     func everyCharacter() throws {
-        let scalars = (0...0x10FFFF).lazy.filter { $0 % 37 == 0 || $0 < 0x3000 }.compactMap { Unicode.Scalar($0 as UInt32) }
+        let scalars = (0...0x10FFFF).lazy.filter { $0 % 37 == 0 || $0 < 0x3000 }.compactMap {
+            Unicode.Scalar($0 as UInt32)
+        }
         var text = ""
         text.unicodeScalars.append(contentsOf: scalars)
         let encoded = try JSONValueText(encoding: text)
@@ -76,8 +80,9 @@ struct JSONEncodingTests {
         #expect(try Self.json(Date(timeIntervalSince1970: -0.001)) == "\"1969-12-31T23:59:59.999Z\"")
         #expect(throws: JSONCodingError.self) { try Self.json(Date(timeIntervalSince1970: 1e15)) }
         #expect(throws: JSONCodingError.self) { try Self.json(Date(timeIntervalSince1970: .nan)) }
-        #expect(try Self.json(UUID(uuid: (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255)))
-            == "\"01020304-0506-0708-090a-0b0c0d0e0fff\"")
+        #expect(
+            try Self.json(UUID(uuid: (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255)))
+                == "\"01020304-0506-0708-090a-0b0c0d0e0fff\"")
         #expect(try Self.json(URL(string: "http://a/b?c")) == "\"http://a/b?c\"")
         #expect(try Self.json(Decimal(string: "12.50")) == "12.5")
     }
@@ -135,8 +140,9 @@ struct JSONEncodingTests {
 
     @Test("nested containers close when an outer one goes on; a value that encodes nothing is an empty object")
     func nestedContainers() throws {
-        #expect(try Self.json(Nested())
-            == #"{"list":[1,{"two":2},null],"empty":{},"nothing":{},"super":"s","last":"x"}"#)
+        #expect(
+            try Self.json(Nested())
+                == #"{"list":[1,{"two":2},null],"empty":{},"nothing":{},"super":"s","last":"x"}"#)
         #expect(try Self.json(Nothing()) == "{}")
         #expect(try Self.json([Nothing()]) == "[{}]")
     }

@@ -15,7 +15,8 @@ enum ClientFrames {
         switch payload.count {
         case ...125: bytes.append(maskBit | UInt8(payload.count))
         case ...0xFFFF: bytes += [maskBit | 126, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF)]
-        default: bytes += [maskBit | 127] + (0..<8).reversed().map { UInt8(truncatingIfNeeded: payload.count >> ($0 * 8)) }
+        default:
+            bytes += [maskBit | 127] + (0..<8).reversed().map { UInt8(truncatingIfNeeded: payload.count >> ($0 * 8)) }
         }
         guard let mask else { return bytes + payload }
         let key = (0..<4).map { UInt8(truncatingIfNeeded: mask >> (UInt32($0) * 8)) }

@@ -19,10 +19,11 @@ struct WebSocketParserTests {
         let payload = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         #expect(Self.events(ClientFrames.frame(2, payload)) == [.message(.binary, ByteBuffer(bytes: payload))])
         let two = ClientFrames.frame(2, payload) + ClientFrames.text("x") + ClientFrames.frame(2, payload, mask: 0)
-        #expect(Self.events(two) == [
-            .message(.binary, ByteBuffer(bytes: payload)), .message(.text, ByteBuffer(string: "x")),
-            .message(.binary, ByteBuffer(bytes: payload)),
-        ])
+        #expect(
+            Self.events(two) == [
+                .message(.binary, ByteBuffer(bytes: payload)), .message(.text, ByteBuffer(string: "x")),
+                .message(.binary, ByteBuffer(bytes: payload)),
+            ])
     }
 
     @Test("fragments become one message, with control frames between them, even when a character is cut")
@@ -32,23 +33,29 @@ struct WebSocketParserTests {
             ClientFrames.frame(1, [euro[0]], isLast: false) + ClientFrames.frame(9, [1, 2])
             + ClientFrames.frame(0, [], isLast: false) + ClientFrames.frame(10, [])
             + ClientFrames.frame(0, euro[1...]) + ClientFrames.text("next")
-        #expect(Self.events(bytes) == [
-            .ping(ByteBuffer(bytes: [1, 2])), .pong(ByteBuffer()), .message(.text, ByteBuffer(string: "€")),
-            .message(.text, ByteBuffer(string: "next")),
-        ])
+        #expect(
+            Self.events(bytes) == [
+                .ping(ByteBuffer(bytes: [1, 2])), .pong(ByteBuffer()), .message(.text, ByteBuffer(string: "€")),
+                .message(.text, ByteBuffer(string: "next")),
+            ])
     }
 
     @Test("in streaming mode pieces are handed on as they arrive, whatever the opcode")
     func streaming() {
-        let bytes = ClientFrames.text("abcdef", isLast: false) + ClientFrames.frame(9, [7]) + ClientFrames.frame(0, Array("gh".utf8))
-        #expect(Self.events(bytes, mode: .stream) == [
-            .data(.text, isLast: false, ByteBuffer(string: "abcdef")), .ping(ByteBuffer(bytes: [7])),
-            .data(.text, isLast: true, ByteBuffer(string: "gh")),
-        ])
+        let bytes =
+            ClientFrames.text("abcdef", isLast: false) + ClientFrames.frame(9, [7])
+            + ClientFrames.frame(0, Array("gh".utf8))
+        #expect(
+            Self.events(bytes, mode: .stream) == [
+                .data(.text, isLast: false, ByteBuffer(string: "abcdef")), .ping(ByteBuffer(bytes: [7])),
+                .data(.text, isLast: true, ByteBuffer(string: "gh")),
+            ])
         let pieces = ClientFrames.events([Array(bytes[..<9]), Array(bytes[9...])], mode: .stream).events
-        #expect(pieces.prefix(2) == [
-            .data(.text, isLast: false, ByteBuffer(string: "abc")), .data(.text, isLast: false, ByteBuffer(string: "def")),
-        ])
+        #expect(
+            pieces.prefix(2) == [
+                .data(.text, isLast: false, ByteBuffer(string: "abc")),
+                .data(.text, isLast: false, ByteBuffer(string: "def")),
+            ])
     }
 
     @Test("a broken rule of RFC 6455 ends the connection with 1002")
@@ -81,14 +88,17 @@ struct WebSocketParserTests {
         let mode = WebSocketParser.Mode.messages(maximumBytes: 5)
         #expect(Self.events(ClientFrames.text("12345"), mode: mode).count == 1)
         #expect(Self.closeCode(Array(ClientFrames.text("123456").prefix(6)), mode: mode) == 1009)
-        #expect(Self.closeCode(ClientFrames.text("123", isLast: false) + ClientFrames.frame(0, [1, 2, 3]), mode: mode) == 1009)
+        #expect(
+            Self.closeCode(ClientFrames.text("123", isLast: false) + ClientFrames.frame(0, [1, 2, 3]), mode: mode)
+                == 1009)
         #expect(Self.closeCode([0x82, 0xFF, 0x7F] + [UInt8](repeating: 0xFF, count: 11), mode: mode) == 1009)
     }
 
     @Test("a close frame is the last event, with its code and reason; what follows is dropped")
     func close() {
         #expect(Self.events(ClientFrames.frame(8, []) + ClientFrames.text("x")) == [.close(nil, reason: "")])
-        #expect(Self.events(ClientFrames.frame(8, [0x03, 0xE8] + Array("bye".utf8))) == [.close(.normal, reason: "bye")])
+        #expect(
+            Self.events(ClientFrames.frame(8, [0x03, 0xE8] + Array("bye".utf8))) == [.close(.normal, reason: "bye")])
         #expect(Self.events(ClientFrames.frame(8, [0x0F, 0xA0])) == [.close(.init(rawValue: 4000), reason: "")])
     }
 
@@ -105,7 +115,8 @@ struct WebSocketParserTests {
     func heldPayloads() {
         let frames = (0..<50).flatMap { ClientFrames.text(String(repeating: "\($0 % 10)", count: $0)) }
         let events = Self.events(frames)
-        #expect(events == (0..<50).map { .message(.text, ByteBuffer(string: String(repeating: "\($0 % 10)", count: $0))) })
+        #expect(
+            events == (0..<50).map { .message(.text, ByteBuffer(string: String(repeating: "\($0 % 10)", count: $0))) })
     }
 
     @Test("what a server writes, a client's parser reads", arguments: [0, 125, 126, 65_535, 65_536])
@@ -119,11 +130,13 @@ struct WebSocketParserTests {
         WebSocketFrames.writeClose(.goingAway, reason: String(repeating: "é", count: 100), into: &buffer)
         let read = ClientFrames.events([Array(buffer.readableBytesView)], mode: Self.whole, peer: .server)
         #expect(read.error == nil)
-        #expect(read.events == [
-            .message(.text, payload), .message(.binary, payload),
-            .ping(ByteBuffer(repeating: UInt8(ascii: "a"), count: min(length, 125))), .pong(ByteBuffer(string: "p")),
-            .close(.goingAway, reason: String(repeating: "é", count: 61)),
-        ])
+        #expect(
+            read.events == [
+                .message(.text, payload), .message(.binary, payload),
+                .ping(ByteBuffer(repeating: UInt8(ascii: "a"), count: min(length, 125))),
+                .pong(ByteBuffer(string: "p")),
+                .close(.goingAway, reason: String(repeating: "é", count: 61)),
+            ])
     }
 
     @Test("a mask is applied from any place of its four bytes")
