@@ -14,7 +14,8 @@
 /// try await clients.typed(ChatClient.self).all.messageReceived("hello")
 /// ```
 ///
-/// A hub that speaks no other way can declare `var chat: TypedCallerClients<ChatClient> { clients.typed(ChatClient.self) }`.
+/// A hub that speaks no other way can declare
+/// `var chat: TypedCallerClients<ChatClient> { self.clients.typed(ChatClient.self) }`.
 public protocol ClientContract: Sendable {
     /// Makes the contract speak to the clients behind `proxy`.
     init(_ proxy: ClientProxy)

@@ -30,8 +30,8 @@ public protocol Hub: Sendable {
     /// The call this instance was made for, as it was given to the initializer.
     var call: HubCall { get }
 
-    /// What clients know the hub as, in any case; the type's name without generic arguments unless declared here or given
-    /// at registration.
+    /// What clients know the hub as, in any case; the type's name without generic arguments unless declared here or
+    /// given at registration.
     static var name: String { get }
 
     /// What clients may call. Nothing else of the type can be reached from outside.

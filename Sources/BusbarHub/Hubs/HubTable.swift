@@ -54,8 +54,8 @@ extension HubRegistration {
         guard isUsable, !self.name.isEmpty, self.name.utf8.count <= Self.longestNameBytes else {
             throw HubRegistrationError(
                 .invalidName,
-                "the hub name '\(self.name.prefix(Self.longestNameBytes))' of \(self.type) is invalid: it must have 1 to"
-                    + " \(Self.longestNameBytes) bytes without '.', '/', white space and control characters")
+                "the hub name '\(self.name.prefix(Self.longestNameBytes))' of \(self.type) is invalid: it must have"
+                    + " 1 to \(Self.longestNameBytes) bytes without '.', '/', white space and control characters")
         }
         let isPath = self.path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"?#%\\".utf8.contains($0) }
         guard isPath, self.path.hasPrefix("/"), !self.path.hasSuffix("/"), !self.path.contains("//") else {

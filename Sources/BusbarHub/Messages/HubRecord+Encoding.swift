@@ -111,12 +111,13 @@ private struct HubRecordWriter {
     func finish() throws(HubSendError) -> ByteBuffer {
         if let problem = self.problem { throw HubSendError(.tooLarge, problem) }
         guard self.buffer.readableBytes <= HubRecordFormat.largestBytes else {
-            throw HubSendError(
-                .tooLarge,
-                "the message has \(self.buffer.readableBytes) bytes, at most \(HubRecordFormat.largestBytes) are possible"
-            )
+            throw HubSendError(.tooLarge, Self.excess("the message", self.buffer.readableBytes))
         }
         return self.buffer
+    }
+
+    private static func excess(_ what: StaticString, _ bytes: Int) -> String {
+        "\(what) has \(bytes) bytes, at most \(HubRecordFormat.largestBytes) are possible"
     }
 
     private mutating func begin(_ audience: HubRecordFormat.AudienceKind) {
@@ -134,7 +135,7 @@ private struct HubRecordWriter {
 
     private mutating func write(text: ByteBuffer) {
         guard let length = UInt32(exactly: text.readableBytes), length <= HubRecordFormat.largestBytes else {
-            self.problem = "the arguments have \(text.readableBytes) bytes"
+            self.problem = Self.excess("a text", text.readableBytes)
             return
         }
         self.buffer.writeInteger(length)

@@ -111,7 +111,9 @@ struct HubRecordTests {
             HubMessage(
                 hub: "H", audience: .all(except: Array(repeating: "", count: 65_536)), method: "m", arguments: .empty),
         ]
-        for message in messages {
+        let huge = try ArgumentList(encoding: String(repeating: "x", count: 16 << 20))
+        let large = HubMessage(hub: "H", audience: .all(except: []), method: "m", arguments: huge)
+        for message in messages + [large] {
             let error = #expect(throws: HubSendError.self) { try HubRecord.message(message).encoded() }
             #expect(error?.code == .tooLarge)
         }
