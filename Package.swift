@@ -22,6 +22,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(name: "BusbarDriver", dependencies: [.nioCore]),
@@ -53,7 +54,7 @@ let package = Package(
             name: "BusbarTool",
             dependencies: [
                 "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore, .nioPosix, .logging,
-                .lifecycle, .argumentParser, .configuration,
+                .lifecycle, .argumentParser, .configuration, .yams,
             ]
         ),
         .testTarget(
@@ -90,6 +91,7 @@ extension Target.Dependency {
     static let metrics = Self.product(name: "Metrics", package: "swift-metrics")
     static let lifecycle = Self.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let argumentParser = Self.product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let yams = Self.product(name: "Yams", package: "Yams")
     static let configuration = Self.product(name: "Configuration", package: "swift-configuration")
 }
 

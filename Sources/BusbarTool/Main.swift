@@ -1,7 +1,60 @@
 import ArgumentParser
-import Configuration
-import ServiceLifecycle
-import Crypto
-import NIOPosix
-import Metrics
-@main struct B: ParsableCommand {}
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// The `busbar` command: the only place where configuration, drivers and server meet.
+@main
+enum Main {
+    /// Runs the command and ends the process: 0 when all went well, 64 for a mistake in flags, environment or file, 1 otherwise.
+    /// Each failure is one line on standard error.
+    static func main() async {
+        do {
+            var command = try BusbarCommand.parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as ToolError {
+            Self.end(error.description, status: error.status)
+        } catch {
+            let status = BusbarCommand.exitCode(for: error)
+            if status.isSuccess {
+                // Help and version texts are what was asked for: they go to standard output, whole.
+                BusbarCommand.exit(withError: error)
+            }
+            Self.end(BusbarCommand.message(for: error), status: status.rawValue)
+        }
+    }
+
+    private static func end(_ message: String, status: Int32) -> Never {
+        let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+        Console.errorLine("busbar: \(line)")
+        exit(status)
+    }
+}
+
+struct BusbarCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "busbar",
+        abstract: "A SignalR-compatible real-time server on an embedded message broker.",
+        subcommands: [Serve.self, ShowConfiguration.self]
+    )
+}
+
+/// A failure that ends the command with one line and a status.
+struct ToolError: Error, CustomStringConvertible {
+    /// `EX_USAGE` of sysexits: something in flags, environment or file must be changed.
+    static let usage: Int32 = 64
+    static let failure: Int32 = 1
+
+    let status: Int32
+    let description: String
+
+    static func usage(_ description: String) -> Self { Self(status: Self.usage, description: description) }
+    static func failure(_ description: String) -> Self { Self(status: Self.failure, description: description) }
+}
