@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .library(name: "BusbarDriver", targets: ["BusbarDriver"]),
         .library(name: "Busbar", targets: ["Busbar"]),
+        .library(name: "BusbarProtocol", targets: ["BusbarProtocol"]),
         .library(name: "BusbarHub", targets: ["BusbarHub"]),
         .library(name: "BusbarServer", targets: ["BusbarServer"]),
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
@@ -50,10 +51,17 @@ let package = Package(
             dependencies: ["BusbarDriver", .nioCore, .deque],
             path: "Drivers/Faults"
         ),
+        .target(
+            name: "BusbarChat",
+            dependencies: ["BusbarHub", "BusbarProtocol", "BusbarServer", .nioCore],
+            path: "Examples/Chat",
+            exclude: ["CONTRACT.md"],
+            resources: [.embedInCode("index.html"), .embedInCode("busbar.js")]
+        ),
         .executableTarget(
             name: "BusbarTool",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore, .nioPosix, .logging,
+                "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore, .nioPosix, .logging,
                 .lifecycle, .argumentParser, .configuration, .yams,
             ]
         ),
