@@ -1,19 +1,19 @@
 import Busbar
 import BusbarDriver
-
+import BusbarMemory
 
 /// Which driver a backplane URL asks for.
 enum BackplaneURL {
     /// The driver that `text` names.
     /// - Throws: ``ToolError`` with status 64 that says which schemes this build has.
-    static func driver(for text: String, streams: UInt16) throws -> any BackplaneDriver {
+    static func driver(for text: String) throws -> any BackplaneDriver {
         let scheme = text.prefix { $0 != ":" }.lowercased()
         switch scheme {
         case "memory":
             guard text.dropFirst("memory".count) == ":" else {
                 throw ToolError.usage("backplane must be 'memory:' alone, not '\(self.masked(text))': it has no options")
             }
-            throw ToolError.failure("x")
+            return MemoryDriver()
         default:
             throw ToolError.usage(
                 "backplane '\(self.masked(text))' names no driver of this build; known is memory:"

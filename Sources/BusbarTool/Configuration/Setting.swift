@@ -65,7 +65,7 @@ extension Setting {
     )
     static let key = Self(
         "key", .text(allowsEmpty: false), default: nil, isSecret: true,
-        summary: "secret of the farm, at least 32 characters; a random one is made when none is set"
+        summary: "secret of the farm, at least 16 bytes; a random one is made when none is set"
     )
     static let node = Self(
         "node", .text(allowsEmpty: false), default: nil, summary: "name of this node in logs and on the page"
@@ -78,7 +78,7 @@ extension Setting {
     )
     static let origins = Self(
         "origins", .list, default: nil,
-        summary: "origins that browsers may connect from, comma-separated; without it the page's own only"
+        summary: "origins of pages that may connect, comma-separated; without it every page may"
     )
     static let detailedErrors = Self(
         "detailed-errors", .flag, default: "false", summary: "show clients the text of every error of a hub method"
