@@ -61,8 +61,8 @@ let package = Package(
         .executableTarget(
             name: "BusbarTool",
             dependencies: [
-                "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore, .nioPosix, .logging,
-                .lifecycle, .argumentParser, .configuration, .yams,
+                "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore, .nioPosix,
+                .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
             ]
         ),
         .testTarget(
@@ -98,6 +98,7 @@ extension Target.Dependency {
     static let logging = Self.product(name: "Logging", package: "swift-log")
     static let metrics = Self.product(name: "Metrics", package: "swift-metrics")
     static let lifecycle = Self.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let signals = Self.product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let argumentParser = Self.product(name: "ArgumentParser", package: "swift-argument-parser")
     static let yams = Self.product(name: "Yams", package: "Yams")
     static let configuration = Self.product(name: "Configuration", package: "swift-configuration")

@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import UnixSignals
 
 /// `busbar serve`: the chat sample on any backplane of this build.
 struct Serve: AsyncParsableCommand {
