@@ -29,7 +29,7 @@ public final class MemoryBroker: Sendable {
 
     private struct Member {
         let streams: Set<StreamID>
-        let mouth: Mouth
+        let inbox: SerialInbox
     }
 
     private let limits: Limits
@@ -48,16 +48,16 @@ public final class MemoryBroker: Sendable {
     }
 
     func join(following streams: [StreamID], inbox: any Inbox) -> MemberID {
-        let mouth = Mouth(inbox: inbox)
+        let inbox = SerialInbox(inbox)
         let id = self.state.withLock { state in
             let id = state.nextMember
             state.nextMember += 1
             let extents = streams.map { ($0, self.log($0, &state).extent) }
-            mouth.put(.live(Dictionary(extents) { first, _ in first }))
-            state.members[id] = Member(streams: Set(streams), mouth: mouth)
+            inbox.put(.live(Dictionary(extents) { first, _ in first }))
+            state.members[id] = Member(streams: Set(streams), inbox: inbox)
             return id
         }
-        mouth.speak()
+        inbox.speak()
         return id
     }
 
@@ -72,20 +72,20 @@ public final class MemoryBroker: Sendable {
                 detail: "\(record.bytes.readableBytes) bytes; the largest is \(self.limits.largestRecordBytes)"
             )
         }
-        let (receipt, mouths) = self.state.withLock { state in
+        let (receipt, inboxes) = self.state.withLock { state in
             var log = self.takeLog(stream, &state)
             if let highWater = batch.highWater, log.isBehind(highWater) { log.begin(self.newEpoch(&state)) }
             let (receipt, stored) = log.append(batch, limits: self.limits)
             state.logs[stream] = log
-            var mouths: [Mouth] = []
-            guard !stored.isEmpty else { return (receipt, mouths) }
+            var inboxes: [SerialInbox] = []
+            guard !stored.isEmpty else { return (receipt, inboxes) }
             for member in state.members.values where member.streams.contains(stream) {
-                member.mouth.put(.records(stream: stream, epoch: log.epoch, stored))
-                mouths.append(member.mouth)
+                member.inbox.put(.records(stream: stream, epoch: log.epoch, stored))
+                inboxes.append(member.inbox)
             }
-            return (receipt, mouths)
+            return (receipt, inboxes)
         }
-        for mouth in mouths { mouth.speak() }
+        for inbox in inboxes { inbox.speak() }
         return receipt
     }
 

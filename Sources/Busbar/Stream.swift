@@ -158,8 +158,9 @@ extension Stream {
         let highWater = self.core.withLock { $0.receiver.position }
         let failure: DriverError?
         do throws(DriverError) {
-            _ = try await self.driver.append(Batch(records: [record], highWater: highWater), to: self.id)
+            let receipt = try await self.driver.append(Batch(records: [record], highWater: highWater), to: self.id)
             failure = nil
+            if !self.driver.guarantees.appendsAtOnce { self.core.withLock { $0.recordWasStored(receipt.last) } }
         } catch {
             failure = error
             self.health.withLock { $0.lastFailure = error }
@@ -332,7 +333,8 @@ extension Stream {
         }
     }
 
-    private func check() async {
+    /// Compares this node's position with the store's.
+    package func check() async {
         guard let askedAt = self.core.withLock({ $0.receiver.position }) else { return }
         do throws(DriverError) {
             let extent = try await self.driver.extent(of: self.id)

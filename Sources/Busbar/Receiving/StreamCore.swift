@@ -37,6 +37,8 @@ package struct StreamCore {
     package private(set) var index = TopicIndex()
     private var taps: [Subscriber] = []
     private var step: UInt64 = 0
+    /// The newest place the store has told this node's publishers of; delivery may still be on its way.
+    private var stored: Position?
     // Why: kept between calls so that the usual case allocates nothing here.
     private var effects: [StreamReceiver.Effect] = []
 
@@ -117,16 +119,24 @@ extension StreamCore {
         self.taps.removeAll { $0 === tap }
     }
 
-    /// Listens to topics from now on. A subscriber new to this stream depends on it from `start`, or from the head.
+    /// The store has accepted a record of this node.
+    package mutating func recordWasStored(_ position: Position) {
+        self.stored = position
+    }
+
+    /// Listens to topics from now on. A subscriber new to this stream depends on it from `start`, or from now.
     package mutating func add(_ subscriber: Subscriber, to topics: some Sequence<Topic>, from start: Position? = nil) {
-        var isNew = !self.index.isFollowing(subscriber)
-        for topic in topics {
-            if isNew, let position = start ?? self.receiver.position {
-                subscriber.follow(position)
-                isNew = false
+        if !self.index.isFollowing(subscriber), let head = self.receiver.position {
+            if let start {
+                subscriber.follow(start)
+            } else if let stored = self.stored, stored.epoch == head.epoch, stored.offset > head.offset {
+                // Why: now is after everything whose publish has returned here, even if delivery lags behind.
+                subscriber.follow(ahead: stored)
+            } else {
+                subscriber.follow(head)
             }
-            self.index.add(subscriber, to: topic)
         }
+        for topic in topics { self.index.add(subscriber, to: topic) }
     }
 
     package mutating func remove(_ subscriber: Subscriber, from topics: some Sequence<Topic>) {

@@ -63,6 +63,11 @@ extension Subscription {
 
     private func begin(_ index: Int, _ topics: Set<Topic>, at position: Position) async {
         let stream = self.bus.streams[index]
+        if stream.withCore({ $0.standing(of: position) }) == .otherEpoch {
+            // Why: perhaps it is this node that has not noticed the new epoch yet. Delivering the rest of the former one to somebody
+            // who has seen beyond it would repeat.
+            await stream.check()
+        }
         switch stream.withCore({ $0.standing(of: position) }) {
         case .otherEpoch: self.beginNow(index, topics, .newEpoch, after: position)
         case .inLog where !self.bus.driver.guarantees.replays:
@@ -75,8 +80,8 @@ extension Subscription {
             // Why: this node lags behind the one that made the cursor; what it delivers up to there was seen.
             let isStillAhead = stream.withCore { core in
                 guard core.standing(of: position) == .ahead else { return false }
-                self.subscriber.follow(ahead: position)
                 core.add(self.subscriber, to: topics, from: position)
+                self.subscriber.follow(ahead: position)
                 return true
             }
             if !isStillAhead { self.catchUp(index, topics, from: position) }

@@ -1,0 +1,23 @@
+import Foundation
+import Testing
+
+@Suite("Model")
+struct ModelTests {
+    /// `BUSBAR_SEED=n` replays the schedule n alone.
+    private static let replay = ProcessInfo.processInfo.environment["BUSBAR_SEED"].flatMap { UInt64($0) }
+    private static let schedules: UInt64 = 10_000
+    private static let firstSeed = ModelTests.replay ?? UInt64.random(in: 0...UInt64(UInt32.max))
+
+    @Test(
+        "published = delivered + reported, in order, without repeats, in 10 000 random schedules",
+        .timeLimit(.minutes(3)), arguments: [ModelTests.firstSeed]
+    )
+    func schedules(from seed: UInt64) {
+        for seed in seed..<seed + (Self.replay == nil ? Self.schedules : 1) {
+            var model = Model(seed: seed)
+            guard let mistake = model.run(steps: 150) else { continue }
+            Issue.record("\(mistake)\nBUSBAR_SEED=\(seed)\n\(model.trace.joined(separator: "\n"))")
+            return
+        }
+    }
+}
