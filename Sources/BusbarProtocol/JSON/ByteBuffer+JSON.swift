@@ -65,7 +65,7 @@ extension ByteBuffer {
     /// Appends the shortest number that reads back as `value`; whole ones without a point.
     package mutating func writeJSONDouble(_ value: Double) throws(JSONCodingError) {
         guard value.isFinite else { throw .notANumber }
-        if let whole = Int64(exactly: value), abs(whole) < 1 << 53, whole != 0 || value.sign == .plus {
+        if value.magnitude < 0x1p53, let whole = Int64(exactly: value), whole != 0 || value.sign == .plus {
             self.writeJSONInteger(whole)
         } else {
             self.writeString(value.description)
@@ -75,7 +75,7 @@ extension ByteBuffer {
     /// Appends the shortest number that reads back as `value`; whole ones without a point.
     package mutating func writeJSONFloat(_ value: Float) throws(JSONCodingError) {
         guard value.isFinite else { throw .notANumber }
-        if let whole = Int32(exactly: value), abs(whole) < 1 << 24, whole != 0 || value.sign == .plus {
+        if value.magnitude < 0x1p24, let whole = Int32(exactly: value), whole != 0 || value.sign == .plus {
             self.writeJSONInteger(whole)
         } else {
             self.writeString(value.description)

@@ -28,6 +28,16 @@ struct JSONEncodingTests {
         #expect(try Self.json(Int?.none) == "null")
     }
 
+    @Test(
+        "whole doubles at the edges of integer types are written and read back exactly",
+        arguments: [0x1p53, -0x1p53, 0x1p63, -0x1p63, 0x1p64, -0x1p31, 0x1p31, 0x1p24, -0x1p24, 1e15, .leastNonzeroMagnitude]
+    )
+    func edgeDoubles(value: Double) throws {
+        #expect(try JSONValueText(encoding: value).decode(Double.self) == value)
+        #expect(try JSONValueText(encoding: JSONNode.number(value)).decode(Double.self) == value)
+        #expect(try JSONValueText(encoding: Float(value)).decode(Float.self) == Float(value))
+    }
+
     @Test("every power of ten and its neighbours are written with all their digits")
     func integerDigits() throws {
         var value: UInt64 = 1
