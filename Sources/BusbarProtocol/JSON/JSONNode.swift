@@ -139,7 +139,8 @@ extension JSONScanner {
             guard let value = self.double(found) else {
                 throw JSONCodingError(.outOfRange, "expected a number that a double can hold at byte \(start)")
             }
-            return .number(value)
+            // Why: digits beyond the range of Int may round to a double within it, which is then written as one.
+            return Int(exactly: value).map { .integer($0) } ?? .number(value)
         }
     }
 }
