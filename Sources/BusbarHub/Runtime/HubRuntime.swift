@@ -2,14 +2,17 @@ public import Busbar
 import BusbarProtocol
 public import Logging
 public import NIOCore
+import Synchronization
 
 /// Runs hubs: carries their messages from the bus to the connections of this node, and calls of clients to the hubs.
 public final class HubRuntime: Sendable {
     /// The hubs served, by name and path.
     package let hubs: HubTable
     /// Classic connections: known by id, outliving their sockets.
-    package let classic: ClassicConnections
+    package var classic: ClassicConnections { ClassicConnections(runtime: self) }
     let services: RuntimeServices
+    let classicDirectory = ClassicDirectory()
+    private let channels = Atomic<UInt64>(0)
     private let loops: [LoopHandle]
     private let handles: [ObjectIdentifier: LoopHandle]
     private let pump: TapPump
@@ -39,7 +42,6 @@ public final class HubRuntime: Sendable {
         self.loops = eventLoops.map { LoopHandle(eventLoop: $0, services: services, frontier: tap.frontier) }
         self.handles = Dictionary(
             self.loops.map { (ObjectIdentifier($0.eventLoop), $0) }, uniquingKeysWith: { first, _ in first })
-        self.classic = ClassicConnections()
         self.pump = TapPump(tap: tap, loops: self.loops, services: services)
         wakeUp.attach(self.pump)
     }
@@ -50,7 +52,7 @@ public final class HubRuntime: Sendable {
     public func run() async throws {
         let ticks = self.loops.map { handle in
             handle.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
-                handle.session.value.tick()
+                handle.session.value.tick(now: handle.eventLoop.now)
             }
         }
         defer {
@@ -75,6 +77,18 @@ public final class HubRuntime: Sendable {
                 guard error.code == .brokerAway else { return }
             }
         }
+    }
+
+    /// What the tick of every second does, as if it were `now`.
+    package func tick(at now: NIODeadline) async throws {
+        for handle in self.loops {
+            try await handle.eventLoop.submit { handle.session.value.tick(now: now) }.get()
+        }
+    }
+
+    /// The token that a classic client in these groups carries.
+    package func groupsToken(_ groups: [HubGroup], connectionID: String) -> String {
+        self.services.groupsToken.seal(groups, connectionID: connectionID)
     }
 
     /// Returns when cursors of this node can be resumed from, and every batch taken so far has been processed.
@@ -110,10 +124,19 @@ public final class HubRuntime: Sendable {
 
     /// The part of the runtime that lives on an event loop; to be called there. The loop must be one of the runtime's.
     func sessionLoop(on eventLoop: any EventLoop) -> SessionLoop {
+        self.handle(on: eventLoop).session.value
+    }
+
+    func handle(on eventLoop: any EventLoop) -> LoopHandle {
         guard let handle = self.handles[ObjectIdentifier(eventLoop)] else {
             preconditionFailure("connections must live on the event loops that the hub runtime was made with")
         }
-        return handle.session.value
+        return handle
+    }
+
+    /// A number for a classic receive channel, never used before.
+    func nextChannel() -> UInt64 {
+        self.channels.wrappingAdd(1, ordering: .relaxed).newValue
     }
 }
 

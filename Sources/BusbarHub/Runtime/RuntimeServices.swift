@@ -13,6 +13,7 @@ final class RuntimeServices: Sendable {
     let metrics = RuntimeMetrics()
     let mailbox = WorkMailbox()
     let groupWaits: GroupWaits
+    let groupsToken: GroupsToken
     /// Names this runtime in records that ask for an answer.
     let node: String
     private let draining = Atomic<Bool>(false)
@@ -23,6 +24,7 @@ final class RuntimeServices: Sendable {
         self.hubs = hubs
         self.logger = logger
         self.groupWaits = GroupWaits(loops: loops)
+        self.groupsToken = GroupsToken(key: bus.configuration.farmKey ?? .generate())
         self.node = String(UInt64.random(in: .min ... .max), radix: 36)
     }
 

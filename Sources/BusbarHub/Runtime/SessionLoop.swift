@@ -16,6 +16,8 @@ final class SessionLoop {
     private var slots: [String: AudienceTable.Slot] = [:]
     private var fanOut = FanOut()
     private var owners: [any SessionOwner] = []
+    /// The classic connections that live here or are about to.
+    var classic: [ClassicDirectory.Ticket: ClassicPresence] = [:]
 
     init(eventLoop: any EventLoop, services: RuntimeServices, frontier: Frontier) {
         self.eventLoop = eventLoop
@@ -43,8 +45,7 @@ final class SessionLoop {
 
     var sessionCount: Int { self.owners.count }
 
-    func tick() {
-        let now = self.eventLoop.now
+    func tick(now: NIODeadline) {
         // Why backwards: a session that goes away is replaced by one that has had its turn.
         for index in stride(from: self.owners.count - 1, through: 0, by: -1) where index < self.owners.count {
             self.owners[index].tick(now: now)
@@ -89,10 +90,18 @@ final class SessionLoop {
     }
 
     /// Puts a recipient into a group that it is known to be in already.
-    func restore(_ recipient: Recipient, group: String, hub: String) {
-        guard let slot = recipient.slot, self.audiences.contains(slot, HubTopics.all(hub: hub)) else { return }
-        self.audiences.join(slot, HubTopics.group(group, hub: hub))
+    func restore(_ recipient: Recipient, to group: HubGroup) {
+        guard let slot = recipient.slot, self.audiences.contains(slot, HubTopics.all(hub: group.hub)) else { return }
+        self.audiences.join(slot, HubTopics.group(group.name, hub: group.hub))
     }
+
+    func withdraw(_ recipient: Recipient, from group: HubGroup) {
+        guard let slot = recipient.slot else { return }
+        self.audiences.leave(slot, HubTopics.group(group.name, hub: group.hub))
+    }
+
+    /// The text of the cursor that stands where this loop is.
+    var cursor: String { self.services.bus.cursor(at: self.frontier).text }
 
     // MARK: Batches
 

@@ -1,4 +1,6 @@
+import BusbarProtocol
 package import NIOCore
+import Synchronization
 
 /// How a classic client asks for its receive channel.
 package struct ClassicOpening: Sendable {
@@ -40,33 +42,161 @@ package enum ClassicStart: Hashable, Sendable {
     case unknown
 }
 
-/// The text of a cursor has our form and is broken: answer 400.
-package struct MalformedClassicCursor: Error, Hashable, Sendable {}
+/// The text of a cursor can't be one: answer 400.
+package struct MalformedClassicCursor: Error, Hashable, Sendable {
+    package init() {}
+}
 
-/// The classic connections of this node, by id.
-package final class ClassicConnections: Sendable {
+/// The classic connections of a runtime, by id.
+package struct ClassicConnections: Sendable {
+    let runtime: HubRuntime
+
+    private var directory: ClassicDirectory { self.runtime.classicDirectory }
+
     /// Checks a `messageId` before the channel is opened. Unknown and foreign cursors are fine: they mean "from now".
-    package func checkCursor(_ text: String?) throws(MalformedClassicCursor) {}
+    package func checkCursor(_ text: String?) throws(MalformedClassicCursor) {
+        guard let text, !text.isEmpty else { return }
+        if ClassicCursorText.isMalformed(text) { throw MalformedClassicCursor() }
+    }
 
     /// Opens a receive channel, which replaces the one that the connection may still have.
     ///
     /// Called on `loop`, the outlet's event loop. Returns nil while the runtime is draining: end the transport then.
     package func open(
         _ opening: ClassicOpening, outlet: any Outlet, framing: TransportFraming, on loop: any EventLoop
-    ) -> ClassicChannel? { nil }
+    ) -> ClassicChannel? {
+        guard !self.runtime.services.isDraining else { return nil }
+        let handle = self.runtime.handle(on: loop)
+        let channel = ClassicChannel(
+            number: self.runtime.nextChannel(), opening: opening, outlet: outlet, framing: framing)
+        self.attach(channel, on: handle)
+        return channel
+    }
 
     /// Runs the connected event once per connection and returns when it is done.
-    package func start(id: String) async -> ClassicStart { .unknown }
+    package func start(id: String) async -> ClassicStart {
+        guard let ticket = self.directory.ticket(of: id) else { return .unknown }
+        return await withCheckedContinuation { continuation in
+            self.directory.perform(ticket) { session in
+                if let session {
+                    session.start(continuation)
+                } else {
+                    continuation.resume(returning: .unknown)
+                }
+            }
+        }
+    }
 
     /// Ends a connection on its client's wish, whether it has a channel or not. Returns at once; unknown ids are ignored.
-    package func abort(id: String) {}
+    package func abort(id: String) {
+        guard let ticket = self.directory.ticket(of: id) else { return }
+        self.directory.perform(ticket) { $0?.abort() }
+    }
+
+    /// Brings a channel and its connection together on the channel's loop, wherever the connection is.
+    private func attach(_ channel: ClassicChannel, on handle: LoopHandle) {
+        let (ticket, previous) = self.directory.claim(channel.opening.identity.id, for: handle)
+        let loop = handle.session.value
+        guard let previous else {
+            let session = ClassicSession(self.runtime, handle, ticket, ClassicState(channel.opening, self.runtime))
+            return session.open(channel)
+        }
+        if let session = loop.classicSession(ticket) { return session.open(channel) }
+        if loop.await(ticket, .open(channel)) { return }
+        guard previous !== handle else { return channel.end(.failed) }
+        loop.classic[ticket] = .arriving([.open(channel)])
+        previous.eventLoop.execute { self.release(ticket, from: previous, to: handle) }
+    }
+
+    /// Takes a connection off its loop and sends it to another one, if that is still its home.
+    private func release(_ ticket: ClassicDirectory.Ticket, from handle: LoopHandle, to next: LoopHandle) {
+        let loop = handle.session.value
+        if loop.await(ticket, .perform { _ in self.release(ticket, from: handle, to: next) }) { return }
+        let isWanted = self.directory.home(of: ticket) === next
+        let state = isWanted ? loop.classicSession(ticket)?.release() : nil
+        next.eventLoop.execute { self.arrived(ticket, state, on: next) }
+    }
+
+    /// A connection has arrived; nil if it was over before it could be sent, or has been called elsewhere since.
+    private func arrived(_ ticket: ClassicDirectory.Ticket, _ state: ClassicState?, on handle: LoopHandle) {
+        let loop = handle.session.value
+        guard case .arriving(let errands) = loop.classic[ticket] else { return }
+        loop.classic[ticket] = nil
+        if let state { _ = ClassicSession(self.runtime, handle, ticket, state) }
+        for errand in errands {
+            switch errand {
+            case .open(let channel):
+                if let session = loop.classicSession(ticket) {
+                    session.open(channel)
+                } else if channel.isOpen {
+                    self.attach(channel, on: handle)
+                }
+            case .perform(let body):
+                if let session = loop.classicSession(ticket) {
+                    body(session)
+                } else {
+                    self.directory.perform(ticket, body)
+                }
+            }
+        }
+    }
 }
 
 /// The transport's handle on the connection whose receive channel it is. Confined to the transport's event loop.
 package final class ClassicChannel {
+    let number: ClassicLifecycle.Channel
+    let opening: ClassicOpening
+    let framing: TransportFraming
+    private(set) var outlet: (any Outlet)?
+    /// The connection, as long as this is its channel and it is on this loop.
+    weak var session: ClassicSession?
+    /// What arrived before the connection did.
+    private var early: [ByteBuffer] = []
+    private var closing: TransportClosing?
+
+    init(number: ClassicLifecycle.Channel, opening: ClassicOpening, outlet: any Outlet, framing: TransportFraming) {
+        self.number = number
+        self.opening = opening
+        self.outlet = outlet
+        self.framing = framing
+    }
+
     /// Takes one whole text message of the client.
-    package func received(_ text: ByteBuffer) {}
+    package func received(_ text: ByteBuffer) {
+        guard let session = self.session else {
+            // Why: the connection is on its way from another loop; nothing more is read until it is here.
+            if self.outlet != nil {
+                if self.early.isEmpty { self.outlet?.pauseReading() }
+                self.early.append(text.copied())
+            }
+            return
+        }
+        session.received(text, on: self)
+    }
 
     /// The transport has ended; nothing is written to the outlet any more. A channel that was replaced reports it too.
-    package func transportClosed(_ closing: TransportClosing) {}
-}
+    package func transportClosed(_ closing: TransportClosing) {
+        self.outlet = nil
+        self.closing = closing
+        self.session?.channelClosed(self)
+        self.session = nil
+        self.early = []
+    }
+
+    var isOpen: Bool { self.closing == nil }
+
+    /// The connection is here: hands over what came before it.
+    func attached(to session: ClassicSession) {
+        self.session = session
+        let early = self.early
+        self.early = []
+        for text in early { session.received(text, on: self) }
+        if !early.isEmpty { session.resumeReading() }
+    }
+
+    /// Ends the transport; what it still has to say concerns nobody.
+    func end(_ ending: OutletEnding) {
+        self.outlet?.end(ending)
+        self.outlet = nil
+        self.early = []
+    }}

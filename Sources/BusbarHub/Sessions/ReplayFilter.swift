@@ -1,5 +1,6 @@
 import Busbar
 import BusbarProtocol
+import Synchronization
 
 /// Finds, in what was published while a classic client was away, what it would have been sent: goes through the records in
 /// order and lets group changes take effect on the way.
@@ -70,5 +71,20 @@ package struct ReplayFilter: Sendable {
             }
         }
         return (messages, groups)
+    }
+}
+
+/// A filter that a replay may use from its own task.
+final class ReplayFilterBox: Sendable {
+    private let filter: Mutex<ReplayFilter>
+
+    init(_ filter: ReplayFilter) {
+        self.filter = Mutex(filter)
+    }
+
+    func isWanted(_ message: Message) -> Bool {
+        guard message.topic.name.hasPrefix(HubTopics.prefix), let record = try? HubRecord(decoding: message.payload)
+        else { return false }
+        return self.filter.withLock { $0.isWanted(record) }
     }
 }

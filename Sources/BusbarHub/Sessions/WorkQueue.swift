@@ -56,3 +56,5 @@ package struct WorkQueue<Item> {
         self.waitingBytes = 0
     }
 }
+
+extension WorkQueue: Sendable where Item: Sendable {}

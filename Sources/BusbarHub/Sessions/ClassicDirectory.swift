@@ -1,0 +1,84 @@
+import NIOCore
+import Synchronization
+
+/// Where each classic connection of this node lives: it moves to the event loop of its newest channel.
+///
+/// A ticket names one life of a connection. Its id may begin a new life while the disconnected event of the old one runs.
+final class ClassicDirectory: Sendable {
+    typealias Ticket = UInt64
+
+    private struct State {
+        var tickets: [String: Ticket] = [:]
+        var homes: [Ticket: LoopHandle] = [:]
+        var last: Ticket = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// Makes `handle` the home of the connection. `previous` is where it has to be fetched from; nil if it is new.
+    func claim(_ id: String, for handle: LoopHandle) -> (ticket: Ticket, previous: LoopHandle?) {
+        self.state.withLock { state in
+            if let ticket = state.tickets[id] { return (ticket, state.homes.updateValue(handle, forKey: ticket)) }
+            state.last += 1
+            state.tickets[id] = state.last
+            state.homes[state.last] = handle
+            return (state.last, nil)
+        }
+    }
+
+    func ticket(of id: String) -> Ticket? { self.state.withLock { $0.tickets[id] } }
+
+    func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket] } }
+
+    /// The life is over but for what still runs, which stays on `handle`. The id is free.
+    func retire(_ id: String, _ ticket: Ticket, on handle: LoopHandle) {
+        self.state.withLock { state in
+            if state.tickets[id] == ticket { state.tickets[id] = nil }
+            if state.homes[ticket] != nil { state.homes[ticket] = handle }
+        }
+    }
+
+    func forget(_ ticket: Ticket) {
+        self.state.withLock { $0.homes[ticket] = nil }
+    }
+
+    /// Runs `body` with the connection, on the loop where it lives or is about to arrive; with nil if its life is over.
+    func perform(_ ticket: Ticket, _ body: @escaping @Sendable (ClassicSession?) -> Void) {
+        guard let handle = self.home(of: ticket) else { return body(nil) }
+        handle.eventLoop.execute {
+            let loop = handle.session.value
+            if let session = loop.classicSession(ticket) { return body(session) }
+            if loop.await(ticket, .perform(body)) { return }
+            // Why: it has moved on since, or it is over; asking again finds out.
+            if let home = self.home(of: ticket), home !== handle { return self.perform(ticket, body) }
+            body(nil)
+        }
+    }
+}
+
+/// Whether a classic connection is on an event loop, or on its way to it from another one.
+enum ClassicPresence {
+    /// What a connection has to do when it arrives.
+    enum Errand {
+        case open(ClassicChannel)
+        case perform(@Sendable (ClassicSession?) -> Void)
+    }
+
+    case here(ClassicSession)
+    case arriving([Errand])
+}
+
+extension SessionLoop {
+    /// The connection, if it is here and not on its way.
+    func classicSession(_ ticket: ClassicDirectory.Ticket) -> ClassicSession? {
+        if case .here(let session) = self.classic[ticket] { session } else { nil }
+    }
+
+    /// Has an errand wait for a connection that is on its way. False if it isn't.
+    func await(_ ticket: ClassicDirectory.Ticket, _ errand: ClassicPresence.Errand) -> Bool {
+        guard case .arriving(var errands) = self.classic[ticket] else { return false }
+        errands.append(errand)
+        self.classic[ticket] = .arriving(errands)
+        return true
+    }
+}

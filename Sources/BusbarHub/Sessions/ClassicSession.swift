@@ -1,0 +1,261 @@
+import BusbarProtocol
+import Logging
+import Metrics
+import NIOCore
+
+/// A classic connection while it is on one event loop: its channel, its calls, its events. Confined to that loop.
+final class ClassicSession {
+    let id: String
+    let runtime: HubRuntime
+    let handle: LoopHandle
+    let loop: SessionLoop
+    private let ticket: ClassicDirectory.Ticket
+    var state: ClassicState
+    private(set) var channel: ClassicChannel?
+    private(set) var recipient: Recipient?
+    /// What the client missed and is being sent.
+    var catchUp: ClassicCatchUp?
+    private var isPaused = false
+    private var meter: Meter?
+    var place = -1
+
+    init(_ runtime: HubRuntime, _ handle: LoopHandle, _ ticket: ClassicDirectory.Ticket, _ state: ClassicState) {
+        self.id = state.context.id
+        self.runtime = runtime
+        self.handle = handle
+        self.loop = handle.session.value
+        self.ticket = ticket
+        self.state = state
+        self.loop.add(self)
+        self.loop.classic[ticket] = .here(self)
+        if !state.isKnown {
+            let directory = runtime.classicDirectory
+            state.context.onAbort { directory.perform(ticket) { $0?.aborted() } }
+        }
+        self.register(transport: state.context.transport, outlet: nil, framing: .webSocket)
+    }
+
+    var now: NIODeadline { self.loop.eventLoop.now }
+
+    var route: ClassicRoute { ClassicRoute(directory: self.runtime.classicDirectory, ticket: self.ticket) }
+
+    // MARK: Channels
+
+    func open(_ channel: ClassicChannel) {
+        if !channel.isOpen { return }
+        let old = self.channel
+        self.channel = channel
+        self.isPaused = false
+        old?.session = nil
+        old?.end(.normal)
+        let opening = channel.opening
+        if self.state.isKnown {
+            self.state.context.reconnected(
+                request: opening.identity.request, transport: opening.identity.transport)
+        }
+        self.state.hubs = opening.hubs
+        self.catchUp = nil
+        self.unregister()
+        self.register(transport: opening.identity.transport, outlet: channel.outlet, framing: channel.framing)
+        let kind: ClassicLifecycle.Opening =
+            switch opening.kind {
+            case .connect: .connect(delayedStart: opening.delayedStart)
+            case .reconnect: .reconnect
+            }
+        self.perform(self.state.lifecycle.channelOpened(channel.number, kind, now: self.now))
+        self.state.isKnown = true
+        channel.attached(to: self)
+    }
+
+    func channelClosed(_ channel: ClassicChannel) {
+        guard channel === self.channel else { return }
+        self.perform(self.state.lifecycle.channelLost(channel.number, now: self.now))
+    }
+
+    /// Leaves the loop; the connection goes on elsewhere with what is returned.
+    func release() -> ClassicState {
+        self.channel?.session = nil
+        self.channel?.end(.normal)
+        self.channel = nil
+        self.catchUp = nil
+        self.unregister()
+        self.loop.remove(self)
+        self.loop.classic[self.ticket] = nil
+        return self.state
+    }
+
+    private func register(transport: ConnectionTransport, outlet: (any Outlet)?, framing: TransportFraming) {
+        let recipient = Recipient(id: self.id, format: .classic(framing), outlet: outlet, owner: self)
+        recipient.isListening = outlet != nil
+        recipient.takesBundles = self.state.isTokenDue
+        self.recipient = recipient
+        self.loop.register(recipient, hubs: self.state.hubs.map(\.name), userID: self.state.context.userID)
+        for group in self.state.groups { self.loop.restore(recipient, to: group) }
+        self.meter = self.runtime.services.metrics.connections(recipient.format, transport)
+        self.meter?.increment()
+    }
+
+    private func unregister() {
+        guard let recipient = self.recipient else { return }
+        recipient.isListening = false
+        recipient.outlet = nil
+        self.loop.unregister(recipient)
+        self.recipient = nil
+        self.meter?.decrement()
+        self.meter = nil
+    }
+
+    // MARK: Ends
+
+    func abort() { self.perform(self.state.lifecycle.abortRequested(now: self.now)) }
+
+    func aborted() { self.perform(self.state.lifecycle.aborted(now: self.now)) }
+
+    func endChannel(_ ending: OutletEnding) {
+        self.catchUp = nil
+        self.recipient?.isListening = false
+        self.recipient?.outlet = nil
+        self.channel?.end(ending)
+    }
+
+    // MARK: Sending
+
+    func write(_ frame: ByteBuffer) {
+        guard let outlet = self.channel?.outlet else { return }
+        outlet.write(frame)
+        outlet.flush()
+    }
+
+    /// An envelope with these elements and whatever the client has to be told besides.
+    func sendEnvelope(_ elements: [ByteBuffer] = [], cursor: String, isInitialized: Bool = false) {
+        var envelope = ClassicEnvelope(cursor: cursor)
+        envelope.isInitialized = isInitialized
+        if self.state.isTokenDue {
+            envelope.groupsToken = self.runtime.services.groupsToken.seal(self.state.groups, connectionID: self.id)
+            self.state.isTokenDue = false
+        }
+        self.recipient?.takesBundles = self.catchUp != nil
+        self.write(ClassicFrames.envelope(envelope, elements: elements))
+    }
+
+    private func dismiss() {
+        var envelope = ClassicEnvelope(cursor: self.loop.cursor)
+        // Why both: clients of 2.4 and later obey the one, older ones the other.
+        envelope.isAborted = true
+        envelope.error = "The server ended this connection."
+        self.write(ClassicFrames.envelope(envelope))
+    }
+
+    // MARK: Reading
+
+    func pauseReading() {
+        guard !self.isPaused, let outlet = self.channel?.outlet else { return }
+        self.isPaused = true
+        outlet.pauseReading()
+    }
+
+    func resumeReading() {
+        guard !self.state.queue.isFull else { return }
+        self.isPaused = false
+        self.channel?.outlet?.resumeReading()
+    }
+
+    func resumeIfPaused() {
+        if self.isPaused { self.resumeReading() }
+    }
+
+    // MARK: Effects
+
+    func perform(_ effects: [ClassicLifecycle.Effect]) {
+        for effect in effects { self.perform(effect) }
+    }
+
+    private func perform(_ effect: ClassicLifecycle.Effect) {
+        switch effect {
+        case .sendInit:
+            self.recipient?.isListening = true
+            self.sendEnvelope(cursor: self.loop.cursor, isInitialized: true)
+        case .catchUp:
+            self.beginCatchUp()
+        case .runConnected:
+            self.offer(.connected)
+        case .runReconnected:
+            if let channel = self.channel { self.offer(.reconnected(channel: channel.number)) }
+        case .answerStart(let succeeded):
+            let starts = self.state.starts
+            self.state.starts = []
+            for start in starts { start.resume(returning: succeeded ? .started : .failed) }
+        case .keepAlive:
+            self.write(ClassicFrames.keepAlive)
+        case .dismiss:
+            self.dismiss()
+        case .endChannel(let ending):
+            self.endChannel(ending)
+        case .goAway:
+            self.catchUp = nil
+            self.recipient?.isListening = false
+            self.recipient?.outlet = nil
+            self.channel = nil
+        case .unregister:
+            self.unregister()
+            self.runtime.classicDirectory.retire(self.id, self.ticket, on: self.handle)
+        case .cancelWork:
+            self.state.context.end()
+        case .dropWaiting:
+            self.state.queue.removeWaiting()
+        case .runDisconnected(let disconnection):
+            self.offer(.disconnected(disconnection))
+        case .forceDisconnected(let disconnection):
+            self.state.isForced = true
+            self.start(.disconnected(disconnection))
+        case .forget:
+            self.forget()
+        }
+    }
+
+    private func forget() {
+        self.state.context.end()
+        self.perform(.answerStart(succeeded: false))
+        self.unregister()
+        self.loop.remove(self)
+        self.loop.classic[self.ticket] = nil
+        self.runtime.classicDirectory.forget(self.ticket)
+    }
+}
+
+extension ClassicSession: SessionOwner {
+    func tick(now: NIODeadline) {
+        self.perform(self.state.lifecycle.tick(now: now))
+        self.catchUpIfDrained()
+    }
+
+    func drain() {
+        self.perform(self.state.lifecycle.drained(now: self.now))
+    }
+}
+
+extension ClassicSession: RecipientOwner {
+    func fellBehind() {
+        self.runtime.services.slowConsumer(self.id, hub: self.state.hubs.map(\.name).joined(separator: ","))
+        self.endChannel(.abandon)
+    }
+
+    func groupChanged(_ change: GroupChange) {
+        let group = HubGroup(hub: change.hub, name: change.group)
+        switch change.action {
+        case .add: self.state.groups.insert(group)
+        case .remove: self.state.groups.remove(group)
+        }
+        self.state.isTokenDue = true
+        self.recipient?.takesBundles = true
+        self.catchUp?.liveChanges.insert(group)
+    }
+
+    func takeBundle(_ elements: [ByteBuffer], cursor: String) {
+        if self.catchUp != nil {
+            self.hold(elements)
+        } else {
+            self.sendEnvelope(elements, cursor: cursor)
+        }
+    }
+}
