@@ -187,6 +187,7 @@ public final class BusbarServer: Service {
             // Why: the port is taken early, but nobody is answered before the hubs run.
             .serverChannelOption(.autoRead, value: false)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: ReceiveBuffers.readsPerTurn)
             .childChannelOption(.recvAllocator, value: ReceiveBuffers())
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

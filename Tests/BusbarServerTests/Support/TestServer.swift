@@ -44,7 +44,9 @@ struct TestServer: Sendable {
         let group = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: logger))
         return try await withThrowingTaskGroup(of: Result?.self) { tasks in
             tasks.addTask {
-                try await group.run()
+                do {
+                    try await group.run()
+                } catch is CancellationError {}
                 return nil
             }
             tasks.addTask { try await body(TestServer(port: port, group: group)) }
@@ -52,7 +54,7 @@ struct TestServer: Sendable {
             while let result = try await tasks.next() {
                 if let result {
                     found = result
-                    await group.triggerGracefulShutdown()
+                    tasks.cancelAll()
                 }
             }
             guard let found else { throw ServerStoppedEarly() }
