@@ -68,12 +68,13 @@ public final class BusbarServer: Service {
         ) {
             guard state.isServing else { return "The server is starting or stopping." }
             let status = bus.status
-            return status.isReady ? nil : "The bus is \(status.phase)\(status.detail == nil ? "." : ", and its last call failed.")"
+            return status.isReady
+                ? nil : "The bus is \(status.phase)\(status.detail == nil ? "." : ", and its last call failed.")"
         }
     }
 
-    /// Takes the port, without serving yet, and returns it: the way to learn which one port 0 became. ``run()`` does this itself
-    /// where it has not been done.
+    /// Takes the port, without serving yet, and returns it: the way to learn which one port 0 became. ``run()`` does
+    /// this itself where it has not been done.
     /// - Throws: ``ServerError`` that names address and port.
     @discardableResult
     public func bind() async throws -> Int {
@@ -92,8 +93,9 @@ public final class BusbarServer: Service {
 
     /// Runs bus, hubs and server until graceful shutdown or cancellation, or until one of them fails.
     ///
-    /// Graceful shutdown stops accepting, tells clients, runs their disconnected events, closes connections and returns, at the
-    /// latest after ``ServerConfiguration/drainTimeout``. Cancellation closes everything at once. A server runs once.
+    /// Graceful shutdown stops accepting, tells clients, runs their disconnected events, closes connections and
+    /// returns, at the latest after ``ServerConfiguration/drainTimeout``. Cancellation closes everything at once. A
+    /// server runs once.
     public func run() async throws {
         let port = try await self.bind()
         guard case .bound(let listener, _) = self.state.get() else {

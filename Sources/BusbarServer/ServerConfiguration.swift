@@ -17,8 +17,8 @@ public struct ServerConfiguration: Sendable {
     public var negotiationLifetime: Duration = .seconds(15)
     /// The pages that may use the hubs, as exact origins such as `https://app.example.org`.
     ///
-    /// With a list, web pages of other origins can't open a WebSocket, and listed ones get CORS answers. Nil checks nothing
-    /// and sends no CORS field.
+    /// With a list, web pages of other origins can't open a WebSocket, and listed ones get CORS answers. Nil checks
+    /// nothing and sends no CORS field.
     public var allowedOrigins: Set<String>?
     /// Finds out who sends a request; called for each request to a hub endpoint. Nil makes everybody anonymous.
     ///

@@ -7,27 +7,33 @@ import Testing
 struct ClassicEndpointTests {
     private static let javaScript = "application/javascript; charset=UTF-8"
 
-    @Test("1 its prefix ends where a segment ends, in any letter case", arguments: [
-        ("/signalr", "/signalr", true), ("/signalr", "/SignalR/negotiate", true), ("/signalr", "/signalr2", false),
-        ("/echo", "/echo2/ping", false), ("/echo", "/echo/ping", true), ("/signalr", "/", false),
-    ])
+    @Test(
+        "1 its prefix ends where a segment ends, in any letter case",
+        arguments: [
+            ("/signalr", "/signalr", true), ("/signalr", "/SignalR/negotiate", true), ("/signalr", "/signalr2", false),
+            ("/echo", "/echo2/ping", false), ("/echo", "/echo/ping", true), ("/signalr", "/", false),
+        ])
     func prefix(prefix: String, path: String, isBelow: Bool) {
         #expect(ClassicRoute.isBelow(prefix, path: path) == isBelow)
     }
 
-    @Test("4 only how a path ends decides what it means", arguments: [
-        ("/signalr/hubs", .script), ("/signalr/JS///", .script), ("/signalr/js/negotiate", .negotiate),
-        ("/signalr/js/connect", .connect), ("/signalr/a/b/Reconnect", .reconnect), ("/signalr/negotiate/", .bare),
-        ("/signalr", .bare), ("/signalr/poll", .poll), ("/signalr/send", .send), ("/signalr/abort", .abort),
-        ("/signalr/start", .start), ("/signalr/ping", .ping), ("/signalr/subjs", .bare),
-    ] as [(String, ClassicRoute)])
+    @Test(
+        "4 only how a path ends decides what it means",
+        arguments: [
+            ("/signalr/hubs", .script), ("/signalr/JS///", .script), ("/signalr/js/negotiate", .negotiate),
+            ("/signalr/js/connect", .connect), ("/signalr/a/b/Reconnect", .reconnect), ("/signalr/negotiate/", .bare),
+            ("/signalr", .bare), ("/signalr/poll", .poll), ("/signalr/send", .send), ("/signalr/abort", .abort),
+            ("/signalr/start", .start), ("/signalr/ping", .ping), ("/signalr/subjs", .bare),
+        ] as [(String, ClassicRoute)])
     func routes(path: String, route: ClassicRoute) {
         #expect(ClassicRoute(path: path) == route)
     }
 
-    @Test("2 serves the script under both names, with or without slashes behind them", arguments: [
-        "/signalr/hubs", "/signalr/js", "/signalr/hubs/", "/SIGNALR/HUBS",
-    ])
+    @Test(
+        "2 serves the script under both names, with or without slashes behind them",
+        arguments: [
+            "/signalr/hubs", "/signalr/js", "/signalr/hubs/", "/SIGNALR/HUBS",
+        ])
     func script(path: String) async throws {
         try await TestServer.run { server in
             let response = try await server.get(path)
@@ -54,16 +60,24 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("answers what is wrong in the order of its checks, with the reference's words", arguments: [
-        ("connect", "", 400, "Protocol error: Unknown transport."),
-        ("connect", "transport=carrierPigeon", 400, "Protocol error: Unknown transport."),
-        ("negotiate/", "", 400, "Protocol error: Unknown transport."),
-        ("connect", "transport=serverSentEvents", 400, "Protocol error: Missing connection token."),
-        ("connect", "transport=WEBSOCKETS&connectionToken=", 400, "Protocol error: Missing connection token."),
-        ("connect", "transport=webSockets&connectionToken=garbage", 400, "The ConnectionId is in the incorrect format."),
-        ("start", "transport=longPolling&connectionToken=gar%20bage", 400, "The ConnectionId is in the incorrect format."),
-        ("abort", "connectionToken=x", 400, "Protocol error: Unknown transport."),
-    ])
+    @Test(
+        "answers what is wrong in the order of its checks, with the reference's words",
+        arguments: [
+            ("connect", "", 400, "Protocol error: Unknown transport."),
+            ("connect", "transport=carrierPigeon", 400, "Protocol error: Unknown transport."),
+            ("negotiate/", "", 400, "Protocol error: Unknown transport."),
+            ("connect", "transport=serverSentEvents", 400, "Protocol error: Missing connection token."),
+            ("connect", "transport=WEBSOCKETS&connectionToken=", 400, "Protocol error: Missing connection token."),
+            (
+                "connect", "transport=webSockets&connectionToken=garbage", 400,
+                "The ConnectionId is in the incorrect format."
+            ),
+            (
+                "start", "transport=longPolling&connectionToken=gar%20bage", 400,
+                "The ConnectionId is in the incorrect format."
+            ),
+            ("abort", "connectionToken=x", 400, "Protocol error: Unknown transport."),
+        ])
     func checks(ending: String, query: String, status: Int, body: String) async throws {
         try await TestServer.run { server in
             for method in ["GET", "POST"] {
@@ -74,11 +88,13 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("5 6 7 a receive request needs a transport, a token and a good one", arguments: [
-        ("x=1", "Protocol error: Unknown transport."),
-        ("transport=serverSentEvents", "Protocol error: Missing connection token."),
-        ("transport=longPolling&connectionToken=garbage", "The ConnectionId is in the incorrect format."),
-    ])
+    @Test(
+        "5 6 7 a receive request needs a transport, a token and a good one",
+        arguments: [
+            ("x=1", "Protocol error: Unknown transport."),
+            ("transport=serverSentEvents", "Protocol error: Missing connection token."),
+            ("transport=longPolling&connectionToken=garbage", "The ConnectionId is in the incorrect format."),
+        ])
     func receiveChecks(query: String, body: String) async throws {
         try await TestServer.run { server in
             let response = try await server.get("/signalr/connect?\(query)")
@@ -186,10 +202,12 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("18 the protocol version is the client's, kept within what is supported", arguments: [
-        ("", "1.2"), ("&clientProtocol=.8", "1.2"), ("&clientProtocol=abc", "1.2"), ("&clientProtocol=1.4", "1.4"),
-        ("&clientProtocol=1.2.5", "1.2.5"), ("&clientProtocol=1.9", "1.9"), ("&clientProtocol=9.0", "2.1"),
-    ])
+    @Test(
+        "18 the protocol version is the client's, kept within what is supported",
+        arguments: [
+            ("", "1.2"), ("&clientProtocol=.8", "1.2"), ("&clientProtocol=abc", "1.2"), ("&clientProtocol=1.4", "1.4"),
+            ("&clientProtocol=1.2.5", "1.2.5"), ("&clientProtocol=1.9", "1.9"), ("&clientProtocol=9.0", "2.1"),
+        ])
     func versions(query: String, version: String) async throws {
         try await TestServer.run { server in
             let response = try await server.get("/signalr/negotiate?x=y\(query)")
@@ -209,7 +227,9 @@ struct ClassicEndpointTests {
             #expect(
                 response.body == #"{"Url":"/SignalR/js","ConnectionToken":"\#(token)","ConnectionId":"\#(id)","#
                     + #""KeepAliveTimeout":20.0,"DisconnectTimeout":30.0,"ConnectionTimeout":110.0,"#
-                    + #""TryWebSockets":true,"ProtocolVersion":"2.1","TransportConnectTimeout":5.0,"LongPollDelay":0.0}"#)
+                    + #""TryWebSockets":true,"ProtocolVersion":"2.1","#
+                    + #""TransportConnectTimeout":5.0,"LongPollDelay":0.0}"#
+            )
         }
     }
 
@@ -223,9 +243,11 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("65 connectionData that is no list of known hubs is refused on every request", arguments: [
-        #"[{"name":"nobody"}]"#, #"[{"name":"echoHub"},{"name":"ECHOHUB"}]"#, "[{}]", "[", "{}", #"[{"name":1}]"#,
-    ])
+    @Test(
+        "65 connectionData that is no list of known hubs is refused on every request",
+        arguments: [
+            #"[{"name":"nobody"}]"#, #"[{"name":"echoHub"},{"name":"ECHOHUB"}]"#, "[{}]", "[", "{}", #"[{"name":1}]"#,
+        ])
     func connectionData(data: String) async throws {
         try await TestServer.run { server in
             for ending in ["negotiate", "ping", "connect"] {
@@ -236,9 +258,11 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("connectionData is read as clients write it", arguments: [
-        "", "%5B%5D", "[%7B%22Name%22:%22EchoHub%22%7D]", "%5B%7B%22name%22%3A+%22echohub%22%7D%5D",
-    ])
+    @Test(
+        "connectionData is read as clients write it",
+        arguments: [
+            "", "%5B%5D", "[%7B%22Name%22:%22EchoHub%22%7D]", "%5B%7B%22name%22%3A+%22echohub%22%7D%5D",
+        ])
     func lenientConnectionData(data: String) async throws {
         try await TestServer.run { server in
             let response = try await server.get("/signalr/negotiate?connectionData=\(data)")

@@ -31,15 +31,16 @@ struct ClassicTrafficTests {
         try await TestServer.run { server in
             let classic = try await StartedClassicClient.open(server)
             let core = try await CoreClient.open(server)
-            try await classic.call("send", "from classic", id: 0)
-            try await core.sendText(CoreClient.invocation("send", "from core"))
             for text in ["from classic", "from core"] {
-                let heard = try await classic.socket.receiveText { $0.contains(text) }
-                #expect(heard.contains(#""M":"messageReceived","A":["\#(text)"]"#))
-            }
-            for text in ["from classic", "from core"] {
-                let heard = try await core.receiveText { $0.contains(text) }
-                #expect(heard.contains(#""target":"messageReceived","arguments":["\#(text)"]"#))
+                if text == "from core" {
+                    try await core.sendText(CoreClient.invocation("send", text))
+                } else {
+                    try await classic.call("send", text, id: 0)
+                }
+                let heardByClassic = try await classic.socket.receiveText { $0.contains(text) }
+                #expect(heardByClassic.contains(#""M":"messageReceived","A":["\#(text)"]"#))
+                let heardByCore = try await core.receiveText { $0.contains(text) }
+                #expect(heardByCore.contains(#""target":"messageReceived","arguments":["\#(text)"]"#))
             }
         }
     }

@@ -18,7 +18,8 @@ struct ConnectionTokenTests {
     func forged() {
         #expect(self.tokens.openClassic("garbage") == nil)
         #expect(self.tokens.openClassic("") == nil)
-        #expect(self.tokens.openClassic(self.tokens.coreToken(id: ConnectionTokens.randomID(), user: "", now: 0)) == nil)
+        #expect(
+            self.tokens.openClassic(self.tokens.coreToken(id: ConnectionTokens.randomID(), user: "", now: 0)) == nil)
         let empty = self.tokens.key.seal([], purpose: "classic.connection")
         #expect(self.tokens.openClassic(empty) == nil)
         let token = self.tokens.classicToken(id: "abc", user: "")
@@ -114,10 +115,12 @@ struct EncodingTests {
         #expect(WebSocketHandshake.acceptKey(for: "dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     }
 
-    @Test("dates are those of the calendar", arguments: [
-        (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-        (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"), (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
-    ])
+    @Test(
+        "dates are those of the calendar",
+        arguments: [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"), (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
+        ])
     func dates(seconds: Int, text: String) {
         #expect(HTTPDate.text(secondsSince1970: seconds) == text)
     }

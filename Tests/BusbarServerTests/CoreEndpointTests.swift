@@ -15,10 +15,12 @@ struct CoreEndpointTests {
         try #require(ClassicClient.field(name, in: response.body))
     }
 
-    @Test("answers negotiate with the version that fits", arguments: [
-        ("", 0), ("?negotiateVersion=0", 0), ("?NegotiateVersion=1", 1), ("?negotiateVersion=7", 1),
-        ("?negotiateVersion=1&useStatefulReconnect=true&_=1", 1),
-    ])
+    @Test(
+        "answers negotiate with the version that fits",
+        arguments: [
+            ("", 0), ("?negotiateVersion=0", 0), ("?NegotiateVersion=1", 1), ("?negotiateVersion=7", 1),
+            ("?negotiateVersion=1&useStatefulReconnect=true&_=1", 1),
+        ])
     func versions(query: String, version: Int) async throws {
         try await TestServer.run { server in
             let response = try await Self.negotiate(server, query)
@@ -47,19 +49,22 @@ struct CoreEndpointTests {
         }
     }
 
-    @Test("answers requests it does not serve as the reference does", arguments: [
-        ("GET", "/echo", [], 400, "Connection ID required"),
-        ("GET", "/echo?id=", [], 400, "Connection ID required"),
-        ("POST", "/echo", [], 400, "Connection ID required"),
-        ("DELETE", "/echo", [], 400, "Connection ID required"),
-        ("GET", "/echo?id=nonsense", [], 404, "No Connection with that ID"),
-        ("POST", "/echo?id=AAAAAAAAAAAAAAAAAAAAAA", [], 404, "No Connection with that ID"),
-        ("DELETE", "/echo?id=nonsense", [], 404, "No Connection with that ID"),
-        ("GET", "/echo?id=nonsense", ["Accept: text/event-stream"], 404, "No Connection with that ID"),
-        ("PUT", "/echo?id=x", [], 405, ""), ("PATCH", "/echo", [], 405, ""), ("OPTIONS", "/echo", [], 405, ""),
-        ("HEAD", "/echo", [], 405, ""), ("GET", "/echo/negotiate", [], 405, ""), ("PUT", "/echo/negotiate", [], 405, ""),
-        ("GET", "/echo/other", [], 404, "Not found."), ("GET", "/echo2", [], 404, "Not found."),
-    ] as [(String, String, [String], Int, String)])
+    @Test(
+        "answers requests it does not serve as the reference does",
+        arguments: [
+            ("GET", "/echo", [], 400, "Connection ID required"),
+            ("GET", "/echo?id=", [], 400, "Connection ID required"),
+            ("POST", "/echo", [], 400, "Connection ID required"),
+            ("DELETE", "/echo", [], 400, "Connection ID required"),
+            ("GET", "/echo?id=nonsense", [], 404, "No Connection with that ID"),
+            ("POST", "/echo?id=AAAAAAAAAAAAAAAAAAAAAA", [], 404, "No Connection with that ID"),
+            ("DELETE", "/echo?id=nonsense", [], 404, "No Connection with that ID"),
+            ("GET", "/echo?id=nonsense", ["Accept: text/event-stream"], 404, "No Connection with that ID"),
+            ("PUT", "/echo?id=x", [], 405, ""), ("PATCH", "/echo", [], 405, ""), ("OPTIONS", "/echo", [], 405, ""),
+            ("HEAD", "/echo", [], 405, ""), ("GET", "/echo/negotiate", [], 405, ""),
+            ("PUT", "/echo/negotiate", [], 405, ""),
+            ("GET", "/echo/other", [], 404, "Not found."), ("GET", "/echo2", [], 404, "Not found."),
+        ] as [(String, String, [String], Int, String)])
     func errors(method: String, target: String, fields: [String], status: Int, body: String) async throws {
         try await TestServer.run { server in
             let response = try await server.get(target, method: method, fields: fields)

@@ -50,9 +50,11 @@ struct CoreTrafficTests {
             let client = try await CoreClient.open(server)
             let text = CoreClient.invocation("echo", "a", id: "1") + CoreClient.invocation("echo", "b", id: "2")
             let bytes = ByteBuffer(string: text)
-            try await client.send(MaskedFrame.make(opcode: 2, isLast: false, bytes.getSlice(at: 0, length: 10) ?? bytes))
+            try await client.send(
+                MaskedFrame.make(opcode: 2, isLast: false, bytes.getSlice(at: 0, length: 10) ?? bytes))
             try await client.send(MaskedFrame.make(opcode: 9, ByteBuffer()))
-            try await client.send(MaskedFrame.make(opcode: 0, bytes.getSlice(at: 10, length: bytes.readableBytes - 10) ?? bytes))
+            try await client.send(
+                MaskedFrame.make(opcode: 0, bytes.getSlice(at: 10, length: bytes.readableBytes - 10) ?? bytes))
             #expect(try await client.receiveFrame().opcode == 10)
             var results = ""
             while !results.contains(#""invocationId":"2""#) { results += try await client.receiveText() }

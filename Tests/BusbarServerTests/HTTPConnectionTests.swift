@@ -11,10 +11,11 @@ struct HTTPConnectionTests {
         _ configure: (inout ServerConfiguration) -> Void = { _ in },
         body: @escaping @Sendable (TestServer) async throws -> Void
     ) async throws {
-        try await TestServer.run({
-            $0.resources = [Self.page]
-            configure(&$0)
-        }, body: body)
+        try await TestServer.run(
+            {
+                $0.resources = [Self.page]
+                configure(&$0)
+            }, body: body)
     }
 
     @Test("is kept between requests")

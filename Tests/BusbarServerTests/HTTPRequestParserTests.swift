@@ -37,7 +37,8 @@ struct HTTPRequestParserTests {
         let texts = [
             "GET /a?b=c HTTP/1.1\r\n\(Self.host)\r\n",
             "POST /p HTTP/1.1\r\n\(Self.host)Content-Length: 3\r\n\r\nxyz",
-            "POST /q HTTP/1.1\r\n\(Self.host)Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nab\r\n3\r\ncde\r\n0\r\nT: 1\r\n\r\n",
+            "POST /q HTTP/1.1\r\n\(Self.host)Transfer-Encoding: chunked\r\n\r\n"
+                + "2;x=y\r\nab\r\n3\r\ncde\r\n0\r\nT: 1\r\n\r\n",
             "GET /last HTTP/1.0\r\n\r\n",
         ]
         let joined = try self.requests(texts.joined())
@@ -73,6 +74,17 @@ struct HTTPRequestParserTests {
         let request = try #require(try self.requests("GET \(target) HTTP/1.1\r\n\(Self.host)\r\n").first)
         #expect(request.path == path)
         #expect(request.query == query)
+    }
+
+    @Test(
+        "escapes in a path are read, and kept where they are none",
+        arguments: [
+            ("/a%20b", "/a b"), ("/%C3%A4", "/ä"), ("/a+b", "/a+b"), ("/%", "/%"), ("/%4", "/%4"), ("/%zz", "/%zz"),
+            ("/%ff", "/\u{FFFD}"), ("/plain", "/plain"),
+        ])
+    func decodedPath(path: String, decoded: String) throws {
+        let request = try #require(try self.requests("GET \(path) HTTP/1.1\r\n\(Self.host)\r\n").first)
+        #expect(request.decodedPath == decoded)
     }
 
     @Test(

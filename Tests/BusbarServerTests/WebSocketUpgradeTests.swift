@@ -112,13 +112,15 @@ struct WebSocketConnectionTests {
         }
     }
 
-    @Test("ends with the code that names what the peer did wrong", arguments: [
-        ([0x81, 0x01, 0x61], 1002),  // not masked
-        ([0xC1, 0x80, 0, 0, 0, 0], 1002),  // reserved bit
-        ([0x83, 0x80, 0, 0, 0, 0], 1002),  // reserved opcode
-        ([0x09, 0x80, 0, 0, 0, 0], 1002),  // fragmented ping
-        ([0x88, 0x81, 0, 0, 0, 0, 1], 1002),  // close of one byte
-    ] as [([UInt8], UInt16)])
+    @Test(
+        "ends with the code that names what the peer did wrong",
+        arguments: [
+            ([0x81, 0x01, 0x61], 1002),  // not masked
+            ([0xC1, 0x80, 0, 0, 0, 0], 1002),  // reserved bit
+            ([0x83, 0x80, 0, 0, 0, 0], 1002),  // reserved opcode
+            ([0x09, 0x80, 0, 0, 0, 0], 1002),  // fragmented ping
+            ([0x88, 0x81, 0, 0, 0, 0, 1], 1002),  // close of one byte
+        ] as [([UInt8], UInt16)])
     func misbehaviour(frame: [UInt8], code: UInt16) async throws {
         try await TestServer.run { server in
             let client = try await RawClient.openSocket(port: server.port, "/echo")

@@ -152,9 +152,12 @@ struct ClassicScriptSource: Sendable {
     private let hubs: [ClassicScript.Hub]?
 
     init(hubs: HubTable, isEnabled: Bool) {
-        self.hubs = !isEnabled ? nil : hubs.hubs.map { hub in
-            ClassicScript.Hub(name: hub.name, methods: hub.methodNames.map { ClassicScript.Method(name: $0) })
-        }
+        self.hubs =
+            !isEnabled
+            ? nil
+            : hubs.hubs.map { hub in
+                ClassicScript.Hub(name: hub.name, methods: hub.methodNames.map { ClassicScript.Method(name: $0) })
+            }
     }
 
     /// - Parameter baseURL: the public path of the endpoint.

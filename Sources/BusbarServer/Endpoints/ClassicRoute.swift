@@ -47,7 +47,9 @@ package enum ClassicTransport: String, Hashable, Sendable, CaseIterable {
 
     /// The transport called `name` in any letter case.
     package init?(name: String) {
-        guard let found = Self.allCases.first(where: { $0.rawValue.isEqualIgnoringASCIICase(to: name) }) else { return nil }
+        guard let found = Self.allCases.first(where: { $0.rawValue.isEqualIgnoringASCIICase(to: name) }) else {
+            return nil
+        }
         self = found
     }
 }

@@ -47,7 +47,8 @@ package struct ConnectionTokens: Sendable {
         self.key.seal(Array("\(id):\(now):\(user)".utf8), purpose: Purpose.core)
     }
 
-    /// Version 0 has one text for id and secret: 6 random bytes, the time in 4 and 6 bytes that only the farm can compute.
+    /// Version 0 has one text for id and secret: 6 random bytes, the time in 4 and 6 bytes that only the farm can
+    /// compute.
     package func shortCoreID(user: String, now: Int) -> String {
         let open = Self.randomBytes(6) + Self.bytes(of: UInt32(truncatingIfNeeded: now))
         return Base64.encodeForURL(

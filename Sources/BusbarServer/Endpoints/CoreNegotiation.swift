@@ -29,7 +29,8 @@ package enum CoreNegotiation: Hashable, Sendable {
 
     /// The body of a successful answer. None of the values needs escaping.
     ///
-    /// WebSockets are all that is offered: a client that is offered what is not served fails instead of choosing another.
+    /// WebSockets are all that is offered: a client that is offered what is not served fails instead of choosing
+    /// another.
     package static func body(version: Int, connectionID: String, token: String) -> ByteBuffer {
         let tokenProperty = version == 0 ? "" : #","connectionToken":"\#(token)""#
         let transports = #"[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]"#

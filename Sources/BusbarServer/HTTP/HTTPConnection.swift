@@ -2,8 +2,9 @@ import NIOCore
 
 /// The channel handler of a connection for as long as it speaks HTTP.
 ///
-/// Reads one request at a time and reads on when it is answered, so answers keep the order of the requests, and a peer that
-/// does not take its answers is not asked for more requests. Leaves the pipeline when the connection becomes a WebSocket.
+/// Reads one request at a time and reads on when it is answered, so answers keep the order of the requests, and a
+/// peer that does not take its answers is not asked for more requests. Leaves the pipeline when the connection
+/// becomes a WebSocket.
 final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, RosterMember {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -14,8 +15,8 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
         /// Between requests, or in the middle of reading one.
         case reading
         case answering
-        /// The last answer is written; what still arrives is thrown away so that the kernel does not reset the connection before
-        /// the peer has read that answer.
+        /// The last answer is written; what still arrives is thrown away so that the kernel does not reset the
+        /// connection before the peer has read that answer.
         case lingering
         case gone
     }
@@ -128,7 +129,8 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
         self.finishRound(context)
     }
 
-    /// After all that could be done with the bytes at hand: flush once, set the deadline of what is waited for, read on.
+    /// After all that could be done with the bytes at hand: flush once, set the deadline of what is waited for, read
+    /// on.
     private func finishRound(_ context: ChannelHandlerContext) {
         guard self.context != nil else { return }
         switch self.phase {

@@ -8,7 +8,8 @@ public struct HTTPLimits: Hashable, Sendable {
     public var bodyBytes: Int = 256 * 1024
     /// How long a request may take from its first byte to its last. Beyond: 408 and the connection is closed.
     public var requestTimeout: Duration = .seconds(20)
-    /// How long a connection may stay open between two requests, and how long an answer may wait for a peer that does not read.
+    /// How long a connection may stay open between two requests, and how long an answer may wait for a peer that does
+    /// not read.
     public var idleTimeout: Duration = .seconds(75)
     /// How long an answer may take to be found, such as by an authenticator. Beyond: 503 and the connection is closed.
     public var answerTimeout: Duration = .seconds(60)
@@ -18,7 +19,8 @@ public struct HTTPLimits: Hashable, Sendable {
     public init() {}
 }
 
-/// Why a request cannot be read. The connection is answered with it and closed, since what follows cannot be understood.
+/// Why a request cannot be read. The connection is answered with it and closed, since what follows cannot be
+/// understood.
 package struct HTTPRefusal: Error, Hashable {
     package let status: Int
     /// What was wrong, as it is told to the peer; never text of the request.

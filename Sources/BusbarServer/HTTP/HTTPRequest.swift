@@ -13,7 +13,26 @@ package struct HTTPRequest: Hashable, Sendable {
     /// Whether the peer wants to send further requests on this connection.
     package var isKeptAlive: Bool
 
-    /// Whether the head asks for a WebSocket: `Connection` lists `upgrade` and `Upgrade` lists `websocket`, in any letter case.
+    /// The path with its `%XX` read as bytes of UTF-8; what is not a valid escape stays as it is.
+    package var decodedPath: String {
+        guard self.path.utf8.contains(UInt8(ascii: "%")) else { return self.path }
+        var bytes: [UInt8] = []
+        var rest = self.path.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                rest.prefix(2).allSatisfy(\.isHexDigit), let value = UInt8(Substring(rest.prefix(2)), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Whether the head asks for a WebSocket: `Connection` lists `upgrade` and `Upgrade` lists `websocket`, in any
+    /// letter case.
     package var asksForWebSocket: Bool {
         self.method == "GET" && self.minorVersion >= 1
             && self.fields.list("connection", contains: "upgrade")

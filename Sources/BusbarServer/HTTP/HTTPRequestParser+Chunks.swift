@@ -17,7 +17,8 @@ extension HTTPRequestParser {
             self.state = size == 0 ? .trailers(request, bytes: 0) : .chunkData(request, remaining: size)
             return .advanced
         case .chunkData(var request, let remaining):
-            guard var part = buffer.readSlice(length: min(remaining, buffer.readableBytes)), part.readableBytes > 0 else {
+            guard var part = buffer.readSlice(length: min(remaining, buffer.readableBytes)), part.readableBytes > 0
+            else {
                 return .needsBytes
             }
             let left = remaining - part.readableBytes
@@ -67,7 +68,7 @@ extension HTTPRequestParser {
 }
 
 extension UInt8 {
-    fileprivate var isHexDigit: Bool {
+    var isHexDigit: Bool {
         switch self {
         case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
         default: false

@@ -3,10 +3,11 @@ package import NIOCore
 /// Reads HTTP/1 requests from bytes, one at a time and only when asked, so that whoever answers sets the pace.
 ///
 /// Strict where leniency lets two readers disagree about where a request ends: no bare LF, no folded fields, no
-/// `Content-Length` beside `Transfer-Encoding`, no differing lengths, no unknown codings. After an error it only repeats it.
+/// `Content-Length` beside `Transfer-Encoding`, no differing lengths, no unknown codings. After an error it only
+/// repeats it.
 ///
-/// Why not NIO's decoder: it parses ahead of the answers, and it stops for good after any request with an `Upgrade` field,
-/// which clients that would like HTTP/2 send on ordinary requests too.
+/// Why not NIO's decoder: it parses ahead of the answers, and it stops for good after any request with an `Upgrade`
+/// field, which clients that would like HTTP/2 send on ordinary requests too.
 package struct HTTPRequestParser {
     package enum Event: Hashable {
         /// The peer waits for `100 Continue` before it sends the body.
@@ -26,7 +27,8 @@ package struct HTTPRequestParser {
 
     let limits: HTTPLimits
     var state = State.head
-    /// Bytes of an incomplete head that hold no end of it, so that slow senders do not cost a scan from the start each time.
+    /// Bytes of an incomplete head that hold no end of it, so that slow senders do not cost a scan from the start
+    /// each time.
     var scannedBytes = 0
 
     package init(limits: HTTPLimits) {

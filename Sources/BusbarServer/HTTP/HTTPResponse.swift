@@ -41,7 +41,8 @@ package struct HTTPResponse: Hashable, Sendable {
         self.fields.append(Field(name, value))
     }
 
-    /// Writes status line and fields. `Content-Length` is always there; the peer never has to wait for the end of the connection.
+    /// Writes status line and fields. `Content-Length` is always there; the peer never has to wait for the end of the
+    /// connection.
     package func writeHead(into buffer: inout ByteBuffer, date: String, connection: HTTPPersistence) {
         buffer.writeString("HTTP/1.1 \(self.status) \(self.reason ?? Self.reasonPhrase(of: self.status))\r\n")
         for field in self.fields {

@@ -15,7 +15,8 @@ package struct CrossOrigin: Hashable, Sendable {
         return allowed.contains(origin.lowercased())
     }
 
-    /// The fields that let the page at `origin` read an answer. Credentials are allowed, so the origin is named exactly.
+    /// The fields that let the page at `origin` read an answer. Credentials are allowed, so the origin is named
+    /// exactly.
     package func fields(for origin: String?) -> [HTTPResponse.Field] {
         guard let allowed else { return [] }
         let vary = HTTPResponse.Field("Vary", "Origin")

@@ -137,7 +137,7 @@ struct HubRequest: Sendable {
     /// The request as authenticators and hubs see it.
     var connectionRequest: ConnectionRequest {
         ConnectionRequest(
-            path: self.http.path,
+            path: self.http.decodedPath,
             headers: NamedValues(self.http.fields.all.map { ($0.name, $0.value) }),
             query: NamedValues(self.query.pairs.map { ($0.name, $0.value) }),
             remoteAddress: self.remoteAddress

@@ -1,11 +1,11 @@
 import NIOCore
 
-/// How much is received at once: little while little comes, four times as much after each read that filled its buffer, and
-/// little again after one that did not.
+/// How much is received at once: little while little comes, four times as much after each read that filled its
+/// buffer, and little again after one that did not.
 ///
 /// Why: a channel keeps the first buffer it was given for as long as it lives, so that one is small; for 10 000 idle
-/// connections 4 KiB instead of ½ KiB are 35 MB. The larger ones are not kept, as long as ``record(actualReadBytes:)`` says that
-/// another size is due and the channel reads once per turn.
+/// connections 4 KiB instead of ½ KiB are 35 MB. The larger ones are not kept, as long as
+/// ``record(actualReadBytes:)`` says that another size is due and the channel reads once per turn.
 struct ReceiveBuffers: RecvByteBufferAllocator {
     static let readsPerTurn: UInt = 1
     private static let smallest = 512

@@ -4,8 +4,8 @@ import NIOCore
 
 /// The one channel handler of a WebSocket, and the session's way out.
 ///
-/// Writes go straight to the socket below any encoder, so a frame that was made once is shared by all its recipients. Between
-/// frames it holds no buffer, no timer and no task.
+/// Writes go straight to the socket below any encoder, so a frame that was made once is shared by all its recipients.
+/// Between frames it holds no buffer, no timer and no task.
 final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer

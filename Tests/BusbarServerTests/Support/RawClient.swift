@@ -73,7 +73,9 @@ final class RawClient: Sendable {
             inbox.value.wait { bytes, isClosed in
                 do {
                     guard let value = try take(&bytes, isClosed) else {
-                        if isClosed { throw TimedOut(waitedFor: what, have: "closed: \(String(buffer: bytes).prefix(300))") }
+                        if isClosed {
+                            throw TimedOut(waitedFor: what, have: "closed: \(String(buffer: bytes).prefix(300))")
+                        }
                         return false
                     }
                     promise.succeed(value)

@@ -52,7 +52,9 @@ extension RawClient {
     ) async throws -> String {
         while true {
             let frame = try await self.receiveFrame(within: timeout)
-            guard frame.opcode == 1 else { throw MalformedResponse(text: "opcode \(frame.opcode): \(frame.closeCode ?? 0)") }
+            guard frame.opcode == 1 else {
+                throw MalformedResponse(text: "opcode \(frame.opcode): \(frame.closeCode ?? 0)")
+            }
             if isWanted(frame.text) { return frame.text }
         }
     }
