@@ -153,8 +153,12 @@ public final class BusbarServer: Service {
     /// Accepts connections until the listener is closed, then lets the open ones end.
     private func serve(_ listener: any Channel) async throws {
         self.rosters.start(clock: .system)
-        try await listener.setOption(.autoRead, value: true).get()
-        listener.read()
+        do {
+            try await listener.setOption(.autoRead, value: true).get()
+            listener.read()
+        } catch ChannelError.ioOnClosedChannel {
+            // Why: the server may be stopped before it has begun to accept.
+        }
         try await listener.closeFuture.get()
         let isWanted = self.state.isStopping
         if !Task.isCancelled {

@@ -3,6 +3,7 @@ import Busbar
 import BusbarChat
 import BusbarHub
 import BusbarServer
+import FoundationEssentials
 import Logging
 import NIOCore
 import NIOPosix
@@ -69,9 +70,8 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw ToolError.failure(String(describing: error))
         }
-        Console.line("Busbar is listening on http://\(settings.text(.host) ?? ""):\(port)")
         let services = ServiceGroup(
-            services: [server],
+            services: [Announced(server: server, url: "http://\(settings.text(.host) ?? ""):\(port)")],
             gracefulShutdownSignals: [.sigint, .sigterm],
             logger: Logger(label: "busbar.lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })
         )
@@ -109,7 +109,7 @@ struct Serve: AsyncParsableCommand {
         do {
             return try BusbarServer(
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
-                hubs: [ChatSample.hub(node: settings.text(.node) ?? "node \(settings.text(.port) ?? "")")],
+                hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],
                 configuration: configuration,
                 hubConfiguration: hubs,
                 eventLoops: eventLoops,
@@ -118,6 +118,12 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw ToolError.usage(String(describing: error))
         }
+    }
+
+    /// Nodes on one machine differ by port; where the system picks that, by process.
+    private static func nodeName(_ settings: Settings) -> String {
+        let port = settings.integer(.port)
+        return port == 0 ? "process \(ProcessInfo.processInfo.processIdentifier)" : "node \(port)"
     }
 
     private static func eventLoops(_ settings: Settings) -> MultiThreadedEventLoopGroup {
@@ -129,5 +135,16 @@ struct Serve: AsyncParsableCommand {
         var logger = Logger(label: "busbar", factory: { StreamLogHandler.standardError(label: $0) })
         logger.logLevel = settings.text(.logLevel).flatMap(Logger.Level.init(rawValue:)) ?? .info
         return logger
+    }
+}
+
+/// A server that says where it listens once a signal to stop it would be heeded.
+private struct Announced: Service {
+    let server: BusbarServer
+    let url: String
+
+    func run() async throws {
+        Console.line("Busbar is listening on \(self.url)")
+        try await self.server.run()
     }
 }
