@@ -68,6 +68,8 @@ package final class Stream: Sendable {
 
     package var healthNow: StreamHealth { self.health.withLock { $0 } }
     package var head: StreamHead? { self.core.withLock { $0.head } }
+    /// Publishes that wait to be sent.
+    package var waitingCount: Int { self.lane.withLock { $0.machine.waitingCount } }
     package var isDrained: Bool { self.lane.withLock { $0.machine.isDrained } }
 
     package var counts: StreamCounts {

@@ -204,7 +204,15 @@ extension SubscriberQueue {
     /// One notice per stream covers everything given up of it.
     private mutating func report(_ dropped: Entry) {
         let index = self.lost.firstIndex { $0.stream == dropped.stream }
-        let after = index.map { self.lost[$0].after } ?? self.taken.first { $0.stream == dropped.stream }
+        let after: Position?
+        if let index {
+            after = self.lost[index].after
+        } else if case .gap(let gap) = dropped.content {
+            // Why: a notice may reach further back than what was taken here, as after a cursor that couldn't be honoured.
+            after = gap.after
+        } else {
+            after = self.taken.first { $0.stream == dropped.stream }
+        }
         let gap = Gap(stream: dropped.stream, reason: .slowSubscriber, after: after, upTo: dropped.position)
         if let index { self.lost[index] = gap } else { self.lost.append(gap) }
     }

@@ -159,8 +159,13 @@ extension Subscription {
     /// Under the stream's lock, so that nothing falls between the window's end and the first live message.
     private func step(of catchUp: CatchUp, in core: inout StreamCore) -> Step {
         switch core.standing(of: catchUp.position) {
-        case .otherEpoch, .ahead: return .lost
+        case .otherEpoch: return .lost
         case .inLog: return .log
+        case .ahead:
+            // Why: the log has brought it further than this node's delivery is. What comes up to there was seen.
+            core.add(self.subscriber, to: catchUp.topics, from: catchUp.position)
+            self.subscriber.follow(ahead: catchUp.position)
+            return .window(messages: [], end: catchUp.position, isLive: true)
         case .inWindow:
             let page = core.windowPage(after: catchUp.position, limitBytes: Self.deliveryBytes) { message, offset in
                 catchUp.isWanted(message, at: offset)

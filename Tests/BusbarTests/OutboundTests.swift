@@ -1,0 +1,172 @@
+import Busbar
+import BusbarDriver
+import BusbarFaults
+import BusbarMemory
+import NIOCore
+import Testing
+
+@Suite("Outbound, end to end", .timeLimit(.minutes(1)))
+struct OutboundTests {
+    private let topic = Topic("orders")
+
+    @Test("O-27 what is published while the link is cut is delivered, in order, once it is back")
+    func waitsForLink() async throws {
+        let driver = FaultyDriver(wrapping: MemoryDriver())
+        try await withBus(driver) { bus in
+            let subscription = try await bus.subscribe(to: [self.topic])
+            driver.cut()
+            #expect(bus.status.phase == .away)
+            try await withThrowingDiscardingTaskGroup { group in
+                for index in 1...10 {
+                    group.addTask { try await bus.publish("\(index)", to: self.topic) }
+                    while bus.waitingPublishes < index { await Task.yield() }
+                }
+                try await driver.restore()
+            }
+            #expect(try await subscription.collect(10).texts == texts(1...10))
+            #expect(bus.status.isReady)
+        }
+    }
+
+    @Test("O-30 all nodes cut off at once resume by themselves, and each misses nothing")
+    func allNodesResume() async throws {
+        let broker = MemoryBroker()
+        let drivers = (1...3).map { _ in FaultyDriver(wrapping: MemoryDriver(broker: broker)) }
+        try await withBuses(drivers) { buses in
+            var subscriptions: [Subscription] = []
+            for bus in buses { subscriptions.append(try await bus.subscribe(to: [self.topic])) }
+            for driver in drivers { driver.cut() }
+            try await withThrowingDiscardingTaskGroup { group in
+                for (index, bus) in buses.enumerated() {
+                    group.addTask { try await bus.publish("\(index)", to: self.topic) }
+                }
+                for driver in drivers { try await driver.restore() }
+            }
+            for subscription in subscriptions {
+                #expect(Set(try await subscription.collect(3).texts) == ["0", "1", "2"])
+            }
+        }
+    }
+
+    @Test("O-31 closing sends what waits or fails it by the deadline; afterwards nothing is taken and nothing runs again")
+    func closes() async throws {
+        let driver = FaultyDriver(wrapping: MemoryDriver())
+        try await withBus(driver) { bus in
+            let subscription = try await bus.subscribe(to: [self.topic])
+            driver.script(appends: [.hang])
+            let stuck = Task { try await bus.publish("1", to: self.topic) }
+            while bus.streams[0].isDrained { await Task.yield() }
+            let waiting = Task { try await bus.publish("2", to: self.topic) }
+            while bus.waitingPublishes == 0 { await Task.yield() }
+            await bus.close(deadline: .milliseconds(100))
+            await #expect(throws: BusError.self) { try await stuck.value }
+            await #expect(throws: BusError.self) { try await waiting.value }
+            let late = await #expect(throws: BusError.self) { try await bus.publish("3", to: self.topic) }
+            #expect(late?.code == .closed)
+            #expect(try await subscription.makeAsyncIterator().next() == nil)
+            let again = await #expect(throws: BusError.self) { try await bus.run() }
+            #expect(again?.code == .alreadyRun)
+            #expect(bus.status.phase == .closed)
+        }
+    }
+
+    @Test("O-31 closing an idle bus ends its run")
+    func closesIdle() async throws {
+        try await withBus(MemoryDriver()) { bus in
+            try await bus.publish("1", to: self.topic)
+            await bus.close()
+            #expect(bus.status.phase == .closed)
+        }
+    }
+
+    @Test("O-33 an append that hangs on one stream holds up neither other streams nor the caller beyond its deadline")
+    func hangs() async throws {
+        var configuration = BusConfiguration()
+        configuration.streams = 2
+        configuration.publishDeadline = .milliseconds(300)
+        let driver = FaultyDriver(wrapping: MemoryDriver())
+        let topics = (1...20).map { Topic("topic \($0)") }
+        let stuckTopic = try #require(topics.first { $0.streamIndex(of: 2) == 0 })
+        let freeTopic = try #require(topics.first { $0.streamIndex(of: 2) == 1 })
+        try await withBus(driver, configuration) { bus in
+            let subscription = try await bus.subscribe(to: [freeTopic])
+            driver.script(appends: [.hang])
+            let stuck = Task { try await bus.publish("stuck", to: stuckTopic) }
+            while bus.streams[0].isDrained { await Task.yield() }
+            for text in texts(1...20) { try await bus.publish(text, to: freeTopic) }
+            #expect(try await subscription.collect(20).texts == texts(1...20))
+            let error = await #expect(throws: BusError.self) { try await stuck.value }
+            #expect(error?.code == .outcomeUnknown)
+        }
+    }
+
+    @Test("O-34 two buses of one process share no queue: one stuck, the other goes on")
+    func twoBuses() async throws {
+        let stuck = FaultyDriver(wrapping: MemoryDriver())
+        try await withBuses([stuck, MemoryDriver()]) { buses in
+            let subscription = try await buses[1].subscribe(to: [self.topic])
+            _ = try await buses[0].subscribe(to: [self.topic])
+            stuck.cut()
+            await withDiscardingTaskGroup { group in
+                group.addTask { try? await buses[0].publish("lost", to: self.topic) }
+                for text in texts(1...10) { try? await buses[1].publish(text, to: self.topic) }
+                group.cancelAll()
+            }
+            #expect(try await subscription.collect(10).texts == texts(1...10))
+            #expect(buses[0].counts[0].published == 0)
+        }
+    }
+
+    @Test("a cancelled publish returns at once and is withdrawn")
+    func cancelled() async throws {
+        let driver = FaultyDriver(wrapping: MemoryDriver())
+        try await withBus(driver) { bus in
+            _ = try await bus.subscribe(to: [self.topic])
+            driver.cut()
+            let publishing = Task { try await bus.publish("1", to: self.topic) }
+            while bus.waitingPublishes == 0 { await Task.yield() }
+            publishing.cancel()
+            let error = await #expect(throws: BusError.self) { try await publishing.value }
+            #expect(error?.code == .cancelled)
+            #expect(bus.counts[0].waitingBytes == 0)
+        }
+    }
+
+    @Test("many publishers at once: every message is delivered once, each publisher's own in its order", arguments: Backplane.allCases)
+    func manyPublishers(backplane: Backplane) async throws {
+        try await withBus(backplane.driver(), .watchful) { bus in
+            let subscription = try await bus.subscribe(to: [self.topic])
+            async let received = subscription.collect(200)
+            try await withThrowingDiscardingTaskGroup { group in
+                for publisher in 1...8 {
+                    group.addTask {
+                        for index in 1...25 { try await bus.publish("\(publisher) \(index)", to: self.topic) }
+                    }
+                }
+            }
+            let texts = try await received.texts
+            #expect(Set(texts).count == 200)
+            for publisher in 1...8 {
+                #expect(texts.filter { $0.hasPrefix("\(publisher) ") } == (1...25).map { "\(publisher) \($0)" })
+            }
+        }
+    }
+
+    @Test("a value out of range is named with what would be right, by running and by publishing")
+    func invalidConfiguration() async throws {
+        var configuration = BusConfiguration()
+        configuration.streams = 0
+        let error = #expect(throws: BusError.self) { try configuration.validate() }
+        #expect(error?.detail == "streams is 0; it must be 1 to 256")
+        configuration.streams = 1
+        configuration.app = "a b"
+        #expect(throws: BusError.self) { try configuration.validate() }
+        configuration.app = "ok"
+        configuration.whileAway = .buffer(bytes: 0, count: 1)
+        #expect(throws: BusError.self) { try configuration.validate() }
+    }
+}
+
+extension Bus {
+    var waitingPublishes: Int { self.streams.reduce(0) { $0 + $1.waitingCount } }
+}
