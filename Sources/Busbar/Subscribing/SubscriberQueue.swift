@@ -110,6 +110,8 @@ package struct SubscriberQueue {
 
     package mutating func offer(_ gap: Gap, at head: StreamHead) -> Verdict {
         guard !self.isDisconnected else { return .ignored }
+        // Why: what this node missed on the way to where the subscriber already is, the subscriber has not missed.
+        if gap.reason != .rewound, self.isSkipped(gap.upTo) { return .ignored }
         self.skipping.removeAll { $0.stream == gap.stream }
         return self.push(.gap(gap), cost: Self.gapCost, at: head)
     }
