@@ -377,9 +377,8 @@ extension Model {
     private mutating func beginNow(
         _ index: Int, _ node: Int, _ subscriber: Subscriber, _ reason: Gap.Reason, after: Position
     ) {
-        self.nodes[node].core.add(subscriber, to: self.listeners[index].topics)
         guard let head = self.nodes[node].core.head else { return }
-        subscriber.follow(head.position)
+        self.nodes[node].core.add(subscriber, to: self.listeners[index].topics, from: head.position)
         _ = subscriber.offer(Gap(stream: Self.stream, reason: reason, after: after, upTo: head.position), at: head)
     }
 

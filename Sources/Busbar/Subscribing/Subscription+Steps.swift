@@ -100,9 +100,8 @@ extension Subscription {
     private func beginNow(_ index: Int, _ topics: Set<Topic>, _ reason: Gap.Reason, after: Position?) {
         let stream = self.bus.streams[index]
         stream.withCore { core in
-            core.add(self.subscriber, to: topics)
-            guard let head = core.head else { return }
-            self.subscriber.follow(head.position)
+            guard let head = core.head else { return core.add(self.subscriber, to: topics) }
+            core.add(self.subscriber, to: topics, from: head.position)
             let gap = Gap(stream: stream.id, reason: reason, after: after, upTo: head.position)
             _ = self.subscriber.offer(gap, at: head)
         }
