@@ -16,7 +16,9 @@ struct ModelTests {
         for seed in seed..<seed + (Self.replay == nil ? Self.schedules : 1) {
             var model = Model(seed: seed)
             guard let mistake = model.run(steps: 150) else { continue }
-            Issue.record("\(mistake)\nBUSBAR_SEED=\(seed)\n\(model.trace.joined(separator: "\n"))")
+            var told = Model(seed: seed, isTracing: true)
+            _ = told.run(steps: 150)
+            Issue.record("\(mistake)\nBUSBAR_SEED=\(seed)\n\(told.trace.joined(separator: "\n"))")
             return
         }
     }
