@@ -1,0 +1,79 @@
+#ifndef LOAD_H
+#define LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/// A crowd of WebSocket clients behind one epoll, made to cost much less than the server it measures: it reads with
+/// large reads and looks for numbered messages in the raw bytes, without parsing frames. One thread at a time may use
+/// a crowd, except for `crowd_seen`. Every function that can fail returns a negative errno.
+typedef struct crowd crowd;
+
+/// Bytes of a message made by `crowd_message`: "@#", eight digits, filling.
+#define MESSAGE_BYTES 100
+
+/// What a new connection says before it listens.
+typedef enum {
+    GREETING_NONE = 0,      ///< nothing: bare TCP
+    GREETING_WEBSOCKET = 1, ///< the WebSocket upgrade
+    GREETING_SIGNALR = 2,   ///< the upgrade, then the handshake of core SignalR's JSON protocol
+} greeting;
+
+/// A crowd of at most `capacity` connections with at most `window` (a power of two) messages under way.
+crowd *crowd_create(uint32_t capacity, uint32_t window);
+
+/// Closes every connection and frees the crowd.
+void crowd_destroy(crowd *);
+
+/// Connects to 127.0.0.1:`port` from 127.0.0.`source` (0: any), greets, and returns the connection's index.
+/// Blocks for at most 10 seconds.
+int32_t crowd_connect(crowd *, uint16_t port, uint8_t source, greeting, const char *path);
+
+/// Counts each message as delivered once `subscribers` connections have it; forgets what was counted before.
+void crowd_expect(crowd *, uint32_t subscribers);
+
+/// Waits at most `timeout_ms` for bytes and takes all there are. Returns the messages seen by this call, or
+/// -ECONNRESET when the server closed a connection.
+int64_t crowd_poll(crowd *, int timeout_ms);
+
+/// Messages seen since the crowd was made, on all connections; may be called from another thread.
+uint64_t crowd_seen(const crowd *);
+
+/// Writes the text of message `sequence` (MESSAGE_BYTES bytes).
+void crowd_message(uint32_t sequence, char *text);
+
+/// Notes that message `sequence` is being published now. Sequences start at 0 and have no holes.
+void crowd_published(crowd *, uint32_t sequence);
+
+/// Sends raw bytes on one connection, waiting while the socket is full.
+int crowd_send(crowd *, int32_t connection, const char *bytes, uint32_t count);
+
+/// Writes a masked WebSocket text frame of `count` (at most 65 535) bytes to `frame`, which has room for 8 more, and
+/// returns its size.
+uint32_t websocket_text(const char *text, uint32_t count, char *frame);
+
+/// What was counted since `crowd_expect`.
+typedef struct {
+    uint64_t deliveries;  ///< messages, each counted once per subscriber
+    uint64_t complete;    ///< messages that every subscriber has
+    uint64_t misplaced;   ///< messages that came twice, too early (so one was lost) or out of order
+    uint64_t started;     ///< first `crowd_published`, nanoseconds of the monotonic clock
+    uint64_t ended;       ///< last completion, nanoseconds of the monotonic clock
+} tally;
+
+tally crowd_tally(const crowd *);
+
+/// The latency until the last subscriber had the message, in nanoseconds, below which a `fraction` of the complete
+/// messages stay.
+uint64_t crowd_latency(crowd *, double fraction);
+
+/// User plus system CPU time of process `pid` in nanoseconds, summed over its threads, or 0 when there is none.
+uint64_t process_cpu(int pid);
+
+/// CPU time of the calling thread in nanoseconds.
+uint64_t thread_cpu(void);
+
+/// The monotonic clock in nanoseconds.
+uint64_t monotonic_now(void);
+
+#endif

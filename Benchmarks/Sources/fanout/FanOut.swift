@@ -1,0 +1,4 @@
+@main
+struct FanOut {
+    static func main() {}
+}
