@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +34,13 @@ typedef struct {
 struct crowd {
     int epoll;
     uint32_t count, capacity, subscribers, window_mask;
-    uint32_t *received;     // per message under way: how many subscribers have it
+    uint32_t *holders;      // per message under way: how many subscribers have it
     uint64_t *published_at; // per message under way
     uint64_t *latencies;
-    _Atomic uint64_t seen;
+    _Atomic uint64_t messages, bytes, reads;
+    _Atomic bool halting;
+    pthread_t thread;
+    int thread_result;
     uint64_t now; // of the current poll: one clock read for all that it brought
     tally tally;
     char *buffer;
@@ -48,7 +52,7 @@ crowd *crowd_create(uint32_t capacity, uint32_t window) {
     crowd->epoll = epoll_create1(EPOLL_CLOEXEC);
     crowd->capacity = capacity;
     crowd->window_mask = window - 1;
-    crowd->received = calloc(window, sizeof(uint32_t));
+    crowd->holders = calloc(window, sizeof(uint32_t));
     crowd->published_at = calloc(window, sizeof(uint64_t));
     crowd->latencies = calloc(latencies_kept, sizeof(uint64_t));
     crowd->buffer = malloc(read_bytes + marker_bytes);
@@ -58,7 +62,7 @@ crowd *crowd_create(uint32_t capacity, uint32_t window) {
 void crowd_destroy(crowd *crowd) {
     for (uint32_t i = 0; i < crowd->count; i++) close(crowd->connections[i].descriptor);
     close(crowd->epoll);
-    free(crowd->received);
+    free(crowd->holders);
     free(crowd->published_at);
     free(crowd->latencies);
     free(crowd->buffer);
@@ -140,7 +144,7 @@ int32_t crowd_connect(crowd *crowd, uint16_t port, uint8_t source, greeting gree
 void crowd_expect(crowd *crowd, uint32_t subscribers) {
     crowd->subscribers = subscribers;
     crowd->tally = (tally){0};
-    memset(crowd->received, 0, (crowd->window_mask + 1) * sizeof(uint32_t));
+    memset(crowd->holders, 0, (crowd->window_mask + 1) * sizeof(uint32_t));
     for (uint32_t i = 0; i < crowd->count; i++) crowd->connections[i].next_sequence = 0;
 }
 
@@ -152,8 +156,8 @@ static void message_arrived(crowd *crowd, connection *connection, uint32_t seque
     }
     connection->next_sequence++;
     uint32_t slot = sequence & crowd->window_mask;
-    if (++crowd->received[slot] != crowd->subscribers) return;
-    crowd->received[slot] = 0;
+    if (++crowd->holders[slot] != crowd->subscribers) return;
+    crowd->holders[slot] = 0;
     crowd->tally.ended = crowd->now;
     crowd->latencies[crowd->tally.complete++ % latencies_kept] = crowd->now - crowd->published_at[slot];
 }
@@ -197,21 +201,55 @@ int64_t crowd_poll(crowd *crowd, int timeout_ms) {
     int ready = epoll_wait(crowd->epoll, events, events_at_once, timeout_ms);
     if (ready < 0) return errno == EINTR ? 0 : -errno;
     crowd->now = monotonic_now();
-    uint64_t found = 0;
+    uint64_t found = 0, bytes = 0, reads = 0;
     for (int i = 0; i < ready; i++) {
         connection *connection = &crowd->connections[events[i].data.u32];
         memcpy(crowd->buffer, connection->carry, connection->carried);
         ssize_t n = read(connection->descriptor, crowd->buffer + connection->carried, read_bytes);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
         if (n <= 0) return -ECONNRESET;
+        bytes += (uint64_t)n;
+        reads++;
         found += scan(crowd, connection, crowd->buffer, connection->carried + (size_t)n);
     }
-    atomic_fetch_add_explicit(&crowd->seen, found, memory_order_release);
+    atomic_fetch_add_explicit(&crowd->bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&crowd->reads, reads, memory_order_relaxed);
+    // Why last and released: whoever sees these messages sees their bytes and reads too.
+    atomic_fetch_add_explicit(&crowd->messages, found, memory_order_release);
     return (int64_t)found;
 }
 
-uint64_t crowd_seen(const crowd *crowd) {
-    return atomic_load_explicit(&crowd->seen, memory_order_acquire);
+received crowd_received(const crowd *crowd) {
+    uint64_t messages = atomic_load_explicit(&crowd->messages, memory_order_acquire);
+    return (received){
+        .messages = messages,
+        .bytes = atomic_load_explicit(&crowd->bytes, memory_order_relaxed),
+        .reads = atomic_load_explicit(&crowd->reads, memory_order_relaxed),
+    };
+}
+
+static void *poll_until_halted(void *argument) {
+    crowd *crowd = argument;
+    while (!atomic_load(&crowd->halting)) {
+        int64_t found = crowd_poll(crowd, 50);
+        if (found < 0) {
+            crowd->thread_result = (int)found;
+            break;
+        }
+    }
+    return NULL;
+}
+
+void crowd_start(crowd *crowd) {
+    crowd->thread_result = 0;
+    atomic_store(&crowd->halting, false);
+    pthread_create(&crowd->thread, NULL, poll_until_halted, crowd);
+}
+
+int crowd_halt(crowd *crowd) {
+    atomic_store(&crowd->halting, true);
+    pthread_join(crowd->thread, NULL);
+    return crowd->thread_result;
 }
 
 tally crowd_tally(const crowd *crowd) {

@@ -6,7 +6,7 @@
 
 /// A crowd of WebSocket clients behind one epoll, made to cost much less than the server it measures: it reads with
 /// large reads and looks for numbered messages in the raw bytes, without parsing frames. One thread at a time may use
-/// a crowd, except for `crowd_seen`. Every function that can fail returns a negative errno.
+/// a crowd, except for `crowd_received`. Every function that can fail returns a negative errno.
 typedef struct crowd crowd;
 
 /// Bytes of a message made by `crowd_message`: "@#", eight digits, filling.
@@ -36,8 +36,21 @@ void crowd_expect(crowd *, uint32_t subscribers);
 /// -ECONNRESET when the server closed a connection.
 int64_t crowd_poll(crowd *, int timeout_ms);
 
-/// Messages seen since the crowd was made, on all connections; may be called from another thread.
-uint64_t crowd_seen(const crowd *);
+/// What all connections of a crowd received since it was made.
+typedef struct {
+    uint64_t messages;
+    uint64_t bytes;
+    uint64_t reads; ///< reads that brought something
+} received;
+
+/// May be called from another thread.
+received crowd_received(const crowd *);
+
+/// Polls on a thread of its own until `crowd_halt`. Meanwhile only `crowd_received` may be called.
+void crowd_start(crowd *);
+
+/// Ends the thread of `crowd_start`. Returns what ended it early, a negative errno, or 0.
+int crowd_halt(crowd *);
 
 /// Writes the text of message `sequence` (MESSAGE_BYTES bytes).
 void crowd_message(uint32_t sequence, char *text);
