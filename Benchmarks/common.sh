@@ -21,13 +21,10 @@ build() {
     swift build -c release --product "$1" >"$work/build.log" 2>&1 || { tail -30 "$work/build.log" >&2; exit 1; }
 }
 
-# Sets `busbar` to the optimised server: $BUSBAR when set, else built from the package above.
+# Sets `busbar` to the server that is measured: $BUSBAR when set, else the one built here.
 ensure_busbar() {
-    busbar=${BUSBAR:-../.build-release/release/busbar}
-    [ -n "${BUSBAR:-}" ] && return
-    say "building busbar (release)"
-    swift build -c release --package-path .. --scratch-path ../.build-release --product busbar \
-        >"$work/build.log" 2>&1 || { tail -30 "$work/build.log" >&2; exit 1; }
+    busbar=${BUSBAR:-$bin/busbar}
+    [ -n "${BUSBAR:-}" ] || build busbar
 }
 
 # Debian's nginx module; never the system service.
@@ -85,4 +82,23 @@ start_busbar() {
 median() {
     sed -n "s/^peer=$1 .*window=$2 .* $3=\([0-9.]*\).*/\1/p" "$work/results" | sort -g |
         awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+# Bare NIO with the given handlers. Sets bare_port and bare_pid.
+start_bare() {
+    "$bin/bareserver" "$1" >"$work/bare.log" 2>&1 &
+    bare_pid=$!
+    children+=("$bare_pid")
+    for _ in {1..100}; do
+        bare_port=$(sed -n 's/^port=//p' "$work/bare.log")
+        [ -n "$bare_port" ] && return
+        sleep 0.1
+    done
+    say "the bare server did not start"; exit 1
+}
+
+ensure_descriptors() {
+    ulimit -n "$(ulimit -H -n)"
+    [ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -ge "$1" ] && return
+    say "only $(ulimit -n) descriptors per process are allowed, $1 are needed"; exit 1
 }
