@@ -5,4 +5,4 @@ test: ; @Scripts/test
 test-tsan: ; @Scripts/test-tsan
 lint: ; @Scripts/lint
 format: ; @swift format --in-place --parallel --recursive Package.swift Sources Drivers Tests
-bench: ; @swift run --package-path Benchmarks --configuration release fanout
+bench: ; @Benchmarks/run
