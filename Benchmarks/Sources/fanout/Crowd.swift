@@ -14,6 +14,7 @@ final class Crowd {
         for _ in 0..<connections {
             let connection = crowd_connect(clients, UInt16(port), 0, greeting, path)
             guard connection >= 0 else {
+                crowd_destroy(clients)
                 throw BenchmarkError("connecting: \(String(cString: strerror(-connection)))")
             }
         }

@@ -23,7 +23,7 @@ final class MeasuredLoop {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     var eventLoop: any EventLoop { self.group.any() }
-    var eventLoops: any EventLoopGroup { self.group }
+    var eventLoops: MultiThreadedEventLoopGroup { self.group }
 
     func block(_ contender: Contender, batches: Int, messages: Int) async throws -> Sample {
         var sample = Sample()
