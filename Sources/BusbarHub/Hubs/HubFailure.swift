@@ -7,6 +7,10 @@ package enum InvocationOutcome: Hashable, Sendable {
     /// The method's result; `null` for nil.
     case value(JSONValueText)
     case failed(HubFailure)
+
+    var isFailure: Bool {
+        if case .failed = self { true } else { false }
+    }
 }
 
 /// Why an invocation or a lifetime event failed, with what either generation of clients may be told about it.

@@ -11,6 +11,10 @@ package final class CoreSession {
         case connected
         case call(CoreInvocation)
         case disconnected(Disconnection)
+
+        var isCall: Bool {
+            if case .call = self { true } else { false }
+        }
     }
 
     /// How other threads come back to a session: by way of its loop.
@@ -28,7 +32,7 @@ package final class CoreSession {
     private var recipient: Recipient?
     private var outlet: (any Outlet)?
     private var lifecycle: CoreLifecycle
-    private var queue: WorkQueue<Job>
+    private let work: SharedWork<Job>
     private var splitter = RecordSplitter()
     private var input = ByteBuffer()
     private var isPaused = false
@@ -58,7 +62,7 @@ package final class CoreSession {
         )
         self.lifecycle = CoreLifecycle(
             timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now)
-        self.queue = WorkQueue(limits: WorkQueue.Limits(configuration))
+        self.work = SharedWork(limits: WorkQueue.Limits(configuration))
         let recipient = Recipient(id: identity.id, format: .core(framing), outlet: outlet, owner: self)
         self.recipient = recipient
         door.value.session = self
@@ -157,7 +161,7 @@ extension CoreSession {
             var invocation = invocation
             invocation.arguments = invocation.arguments.copy()
             self.offer(.call(invocation), bytes: bytes)
-            if self.queue.isFull { self.pause() }
+            if self.work.isFull { self.pause() }
         case .streamInvocation(let invocation):
             self.refuseStream(invocation)
         case .close(let error, _):
@@ -184,7 +188,7 @@ extension CoreSession {
     }
 
     private func resume() {
-        guard self.isPaused, !self.queue.isFull else { return }
+        guard self.isPaused, !self.work.isFull else { return }
         self.isPaused = false
         self.lifecycle.readingResumed(now: self.loop.eventLoop.now)
         self.parse()
@@ -195,12 +199,15 @@ extension CoreSession {
 // MARK: - Work
 
 extension CoreSession {
+    /// Calls that one task runs before another connection's turn comes.
+    private static let callsPerTurn = 64
+
     private func offer(_ job: Job, bytes: Int = 0) {
-        if let next = self.queue.offer(job, bytes: bytes) { self.start(next) }
+        if let next = self.work.offer(job, bytes: bytes) { self.start(next) }
     }
 
     private func start(_ job: Job) {
-        let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door
+        let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door, work = self.work
         let loop = self.loop.eventLoop
         switch job {
         case .connected:
@@ -208,14 +215,30 @@ extension CoreSession {
                 let failure = await hub.connected(context, publisher: runtime)
                 loop.execute { door.value.session?.connectedFinished(failure) }
             }
-        case .call(let invocation):
-            runtime.services.metrics.invocations.increment()
-            let call = RegisteredHub.Invocation(
-                method: invocation.target, arguments: invocation.arguments, rules: .core)
-            let id = invocation.invocationID
+        case .call(let first):
             self.submit(context) {
-                let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                loop.execute { door.value.session?.callFinished(id, method: call.method, outcome) }
+                var invocation = first
+                var calls = 1
+                while true {
+                    runtime.services.metrics.invocations.increment()
+                    let (id, method) = (invocation.invocationID, invocation.target)
+                    let call = RegisteredHub.Invocation(method: method, arguments: invocation.arguments, rules: .core)
+                    let outcome = await hub.invoke(call, context: context, publisher: runtime)
+                    guard calls < Self.callsPerTurn, !context.isAborted, let next = work.next(where: \.isCall),
+                        case .call(let following) = next.item
+                    else {
+                        return loop.execute {
+                            door.value.session?.callFinished(id, method: method, outcome)
+                            door.value.session?.workFinished()
+                        }
+                    }
+                    if id != nil || outcome.isFailure {
+                        loop.execute { door.value.session?.callFinished(id, method: method, outcome) }
+                    }
+                    if next.madeRoom { loop.execute { door.value.session?.resume() } }
+                    invocation = following
+                    calls += 1
+                }
             }
         case .disconnected(let disconnection):
             self.context.end()
@@ -253,7 +276,6 @@ extension CoreSession {
             result = .error(failure.coreText(method: method, detailed: isDetailed))
         }
         if let id { self.complete(id, result) }
-        self.workFinished()
     }
 
     private func disconnectedFinished(_ failure: HubFailure?) {
@@ -263,7 +285,7 @@ extension CoreSession {
 
     private func workFinished() {
         guard !self.isForced else { return }
-        if let next = self.queue.finished() { self.start(next) }
+        if let next = self.work.finished() { self.start(next) }
         self.resume()
     }
 
@@ -338,7 +360,7 @@ extension CoreSession {
         case .cancelWork:
             self.context.end()
         case .dropWaiting:
-            self.queue.removeWaiting()
+            self.work.removeWaiting()
         case .forget:
             self.context.end()
             self.loop.remove(self)

@@ -50,6 +50,12 @@ package struct WorkQueue<Item> {
         return next.item
     }
 
+    /// The running item is done and `isWanted` holds for the next: it runs now. Nil, and nothing has changed, otherwise.
+    package mutating func next(where isWanted: (Item) -> Bool) -> Item? {
+        guard self.isBusy, let first = self.waiting.first, isWanted(first.item) else { return nil }
+        return self.finished()
+    }
+
     /// Forgets what waits. The running item stays.
     package mutating func removeWaiting() {
         self.waiting.removeAll()
