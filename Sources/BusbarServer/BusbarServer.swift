@@ -209,6 +209,14 @@ public final class BusbarServer: Service {
 }
 
 extension BusbarServer {
+    /// A hub seen from outside: its clients and groups. Nil if the hub isn't served under its own name.
+    public func context<H: Hub>(for hub: H.Type) -> HubContext? { self.runtime.context(for: hub) }
+
+    /// A hub seen from outside, by the name it is served under, in any case. Nil if none is.
+    public func context(named name: String) -> HubContext? { self.runtime.context(named: name) }
+}
+
+extension BusbarServer {
     /// Where the server stands, shared with what answers for its readiness.
     private final class StateBox: Sendable {
         private let state = Mutex(State.idle)

@@ -224,7 +224,7 @@ extension CoreSession {
                     let (id, method) = (invocation.invocationID, invocation.target)
                     let call = RegisteredHub.Invocation(method: method, arguments: invocation.arguments, rules: .core)
                     let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                    guard calls < Self.callsPerTurn, !context.isAborted, let next = work.next(where: \.isCall),
+                    guard calls < Self.callsPerTurn, !context.isAborted, let next = work.next(where: { $0.isCall }),
                         case .call(let following) = next.item
                     else {
                         return loop.execute {

@@ -20,7 +20,7 @@ final class SharedWork<Item: Sendable>: Sendable {
     func removeWaiting() { self.queue.withLock { $0.removeWaiting() } }
 
     /// The next item if it is wanted, and whether taking it made room in a full queue.
-    func next(where isWanted: (Item) -> Bool) -> (item: Item, madeRoom: Bool)? {
+    func next(where isWanted: @Sendable (Item) -> Bool) -> (item: Item, madeRoom: Bool)? {
         self.queue.withLock { queue in
             let wasFull = queue.isFull
             return queue.next(where: isWanted).map { ($0, wasFull && !queue.isFull) }
