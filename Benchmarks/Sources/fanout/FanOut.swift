@@ -4,19 +4,20 @@ import Glibc
 /// What one broadcast costs the event loop per delivery: Busbar's path from a published hub message to the sockets,
 /// beside a bare NIO write of the same bytes to the same kind of sockets, in alternating blocks of one process.
 ///
-/// `fanout [rounds [connections]]`
+/// `fanout [rounds [connections [messages …]]]`, where messages are those of one flush.
 @main
 struct FanOut {
     static func main() async throws {
         let numbers = CommandLine.arguments.dropFirst().compactMap { Int($0) }
         let rounds = numbers.first ?? 9
         let connections = numbers.dropFirst().first ?? 1000
+        let flushes = numbers.count > 2 ? Array(numbers.dropFirst(2)) : [1, 16]
 
         let loop = MeasuredLoop()
         let bare = try await BareSide(loop: loop, connections: connections)
         let busbar = try await BusbarSide(loop: loop, connections: connections)
         Report.header(connections: connections, rounds: rounds)
-        for messages in [1, 16] {
+        for messages in flushes {
             var contenders: [Contender] = [
                 Contender("bare NIO, one buffer", bare) { try await bare.broadcast(messages, joined: true) },
                 Contender("Busbar", busbar) { try await busbar.broadcast(messages) },
