@@ -300,8 +300,7 @@ int crowd_send(crowd *crowd, int32_t index, const char *bytes, uint32_t count) {
 }
 
 uint32_t websocket_text(const char *text, uint32_t count, char *frame) {
-    static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
-    uint32_t at = 0;
+    uint32_t at = 0, done = 0;
     frame[at++] = (char)0x81;
     if (count < 126) {
         frame[at++] = (char)(0x80 | count);
@@ -310,8 +309,15 @@ uint32_t websocket_text(const char *text, uint32_t count, char *frame) {
         frame[at++] = (char)(count >> 8);
         frame[at++] = (char)(count & 0xff);
     }
-    memcpy(frame + at, mask, 4);
-    at += 4;
-    for (uint32_t i = 0; i < count; i++) frame[at + i] = (char)(text[i] ^ mask[i & 3]);
+    const uint32_t mask = 0x3d21fa37;
+    memcpy(frame + at, &mask, sizeof mask);
+    at += sizeof mask;
+    while (done < count) {
+        uint32_t word = 0, bytes = count - done < sizeof word ? count - done : sizeof word;
+        memcpy(&word, text + done, bytes);
+        word ^= mask;
+        memcpy(frame + at + done, &word, bytes);
+        done += bytes;
+    }
     return at + count;
 }
