@@ -4,23 +4,23 @@ import Synchronization
 ///
 /// Why: a task that goes on with the next call by itself, without asking the loop, publishes several messages while the loop is
 /// busy with one, and what has gathered is sent together.
-final class SharedWork<Item: Sendable>: Sendable {
+package final class SharedWork<Item: Sendable>: Sendable {
     private let queue: Mutex<WorkQueue<Item>>
 
-    init(limits: WorkQueue<Item>.Limits) {
+    package init(limits: WorkQueue<Item>.Limits) {
         self.queue = Mutex(WorkQueue(limits: limits))
     }
 
-    var isFull: Bool { self.queue.withLock { $0.isFull } }
+    package var isFull: Bool { self.queue.withLock { $0.isFull } }
 
-    func offer(_ item: Item, bytes: Int) -> Item? { self.queue.withLock { $0.offer(item, bytes: bytes) } }
+    package func offer(_ item: Item, bytes: Int) -> Item? { self.queue.withLock { $0.offer(item, bytes: bytes) } }
 
-    func finished() -> Item? { self.queue.withLock { $0.finished() } }
+    package func finished() -> Item? { self.queue.withLock { $0.finished() } }
 
-    func removeWaiting() { self.queue.withLock { $0.removeWaiting() } }
+    package func removeWaiting() { self.queue.withLock { $0.removeWaiting() } }
 
     /// The next item if it is wanted, and whether taking it made room in a full queue.
-    func next(where isWanted: @Sendable (Item) -> Bool) -> (item: Item, madeRoom: Bool)? {
+    package func next(where isWanted: @Sendable (Item) -> Bool) -> (item: Item, madeRoom: Bool)? {
         self.queue.withLock { queue in
             let wasFull = queue.isFull
             return queue.next(where: isWanted).map { ($0, wasFull && !queue.isFull) }
