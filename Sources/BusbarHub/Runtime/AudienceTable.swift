@@ -2,8 +2,8 @@ package import Busbar
 
 /// Who listens to what on one event loop: for each topic a dense array of slots, for each slot the seats it holds.
 ///
-/// A slot is the number of a connection on its loop. Joining, leaving and walking the members of a topic cost no search:
-/// a member that leaves is replaced by the last one, and its seat knows where it stood.
+/// A slot is the number of a connection on its loop. Joining, leaving and walking the members of a topic cost no
+/// search: a member that leaves is replaced by the last one, and its seat knows where it stood.
 package struct AudienceTable: Sendable {
     package typealias Slot = Int32
     package typealias Roster = Int32

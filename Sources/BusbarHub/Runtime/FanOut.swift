@@ -2,8 +2,9 @@ import Busbar
 import BusbarProtocol
 import NIOCore
 
-/// Carries one batch to its recipients: runs are encoded once per format, who gets the same runs shares the same bytes, and
-/// each connection that was touched is written to and flushed once. Its memory is kept from batch to batch.
+/// Carries one batch to its recipients: runs are encoded once per format, who gets the same runs shares the same
+/// bytes, and each connection that was touched is written to and flushed once. Its memory is kept from batch to
+/// batch.
 struct FanOut {
     private var runs: [MessageRun] = []
     private var isRunOpen = false

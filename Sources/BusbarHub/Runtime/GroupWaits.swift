@@ -1,8 +1,9 @@
 package import NIOCore
 import Synchronization
 
-/// Who waits for which change of a group. A change is done when every event loop of this node has seen it in the stream:
-/// then it is applied if the connection is here, and if it is elsewhere, the order of the stream does the same there.
+/// Who waits for which change of a group. A change is done when every event loop of this node has seen it in the
+/// stream: then it is applied if the connection is here, and if it is elsewhere, the order of the stream does the
+/// same there.
 package struct GroupWaitTable: Sendable {
     package typealias ID = UInt64
 

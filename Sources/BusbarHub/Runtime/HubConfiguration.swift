@@ -72,7 +72,9 @@ extension HubConfiguration {
     /// Checks every setting against its range.
     /// - Throws: ``HubConfigurationError`` for the first one that is out of it.
     public func validate() throws(HubConfigurationError) {
-        func require(_ holds: Bool, _ setting: String, _ detail: @autoclosure () -> String) throws(HubConfigurationError) {
+        func require(
+            _ holds: Bool, _ setting: String, _ detail: @autoclosure () -> String
+        ) throws(HubConfigurationError) {
             if !holds { throw HubConfigurationError(setting: setting, detail: detail()) }
         }
         let core = self.core, classic = self.classic

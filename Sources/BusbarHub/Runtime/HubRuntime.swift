@@ -50,14 +50,17 @@ public final class HubRuntime: Sendable {
 
     /// Runs hub methods and lifetime events until cancelled; past its return nothing of them is running.
     public func run() async throws {
+        let services = self.services
         let ticks = self.loops.map { handle in
             handle.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
                 handle.session.value.tick(now: handle.eventLoop.now)
+                services.groupWaits.expire(now: handle.eventLoop.now)
             }
         }
         defer {
             for tick in ticks { tick.cancel() }
             self.pump.stop()
+            services.groupWaits.expire(now: .distantFuture)
         }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.learnPlace() }
@@ -66,8 +69,8 @@ public final class HubRuntime: Sendable {
         }
     }
 
-    /// Waits until the bus knows where its streams stand, so that cursors of clients who connect before the first message
-    /// say it too.
+    /// Waits until the bus knows where its streams stand, so that cursors of clients who connect before the first
+    /// message say it too.
     private func learnPlace() async {
         while !Task.isCancelled {
             do throws(BusError) {
@@ -84,6 +87,7 @@ public final class HubRuntime: Sendable {
         for handle in self.loops {
             try await handle.eventLoop.submit { handle.session.value.tick(now: now) }.get()
         }
+        self.services.groupWaits.expire(now: now)
     }
 
     /// The token that a classic client in these groups carries.
@@ -97,7 +101,8 @@ public final class HubRuntime: Sendable {
         for handle in self.loops { try? await handle.eventLoop.submit {}.get() }
     }
 
-    /// Tells every client to go elsewhere, runs their disconnected events and returns when all are done or `timeout` is over.
+    /// Tells every client to go elsewhere, runs their disconnected events and returns when all are done or `timeout`
+    /// is over.
     ///
     /// New connections are refused from the call on.
     public func drain(timeout: Duration = .seconds(5)) async {

@@ -29,8 +29,8 @@ package struct LaneRecord: Sendable {
 
 /// What waits for one event loop: batches, bounded in bytes, and whether the loop has been asked to come for them.
 ///
-/// One batch is in flight per loop. While the loop works on it, what arrives collects and becomes the next one: under load
-/// batches grow by themselves.
+/// One batch is in flight per loop. While the loop works on it, what arrives collects and becomes the next one: under
+/// load batches grow by themselves.
 package struct LaneQueue: Sendable {
     package enum Offer: Hashable, Sendable {
         /// The loop is idle: ask it to come.
@@ -60,7 +60,8 @@ package struct LaneQueue: Sendable {
         return .wakeLoop
     }
 
-    /// What the loop works on next: everything that waits, joined, at most about `limitBytes`. Nil = the loop is idle now.
+    /// What the loop works on next: everything that waits, joined, at most about `limitBytes`. Nil = the loop is idle
+    /// now.
     package mutating func take(limitBytes: Int) -> LaneBatch? {
         guard var batch = self.pending.popFirst() else {
             self.isScheduled = false

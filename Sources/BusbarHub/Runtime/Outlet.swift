@@ -2,8 +2,8 @@ package import NIOCore
 
 /// The sending side of one transport channel, as the hub runtime sees it.
 ///
-/// Confined to the event loop of its connection: every member is called on it, and none may call back into the session that
-/// holds it before it returns.
+/// Confined to the event loop of its connection: every member is called on it, and none may call back into the
+/// session that holds it before it returns.
 package protocol Outlet: AnyObject {
     /// Queues one or more whole transport frames. Sends nothing yet.
     func write(_ frame: ByteBuffer)

@@ -35,7 +35,7 @@ protocol RecipientOwner: AnyObject {
     /// Membership in a group has changed.
     func groupChanged(_ change: GroupChange)
 
-    /// Takes what a batch brings: elements of an envelope, each one or more messages separated by commas; and the cursor
-    /// after the batch. There may be no elements.
+    /// Takes what a batch brings: elements of an envelope, each one or more messages separated by commas; and the
+    /// cursor after the batch. There may be no elements.
     func takeBundle(_ elements: [ByteBuffer], cursor: String)
 }

@@ -1,8 +1,8 @@
 /// Which runs of one batch each recipient gets, so that recipients who get the same can share the same bytes.
 ///
-/// A trail is the sequence of runs that a recipient has been given so far. Trails form a tree: following a run leads from one
-/// trail to a longer one, and everybody who followed the same runs stands on the same trail. A broadcast therefore ends with
-/// all recipients on one trail, however many there are, and a step costs a comparison.
+/// A trail is the sequence of runs that a recipient has been given so far. Trails form a tree: following a run leads
+/// from one trail to a longer one, and everybody who followed the same runs stands on the same trail. A broadcast
+/// therefore ends with all recipients on one trail, however many there are, and a step costs a comparison.
 package struct RunTrails: Sendable {
     package typealias Trail = Int32
 

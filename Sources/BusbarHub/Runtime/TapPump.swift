@@ -42,8 +42,8 @@ final class LoopHandle: Sendable {
     }
 }
 
-/// Moves what arrives from the bus to the lanes of the event loops. Decodes each record once, in whatever thread the bus wakes
-/// it. While a lane is full nothing is taken, and the bus slows its publishers down.
+/// Moves what arrives from the bus to the lanes of the event loops. Decodes each record once, in whatever thread the
+/// bus wakes it. While a lane is full nothing is taken, and the bus slows its publishers down.
 final class TapPump: Sendable {
     private enum State { case idle, pumping, pumpingAgain }
 

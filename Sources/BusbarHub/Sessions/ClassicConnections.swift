@@ -16,7 +16,8 @@ package struct ClassicOpening: Sendable {
     package var identity: ConnectionIdentity
     /// The hubs that the client listed and may use, already resolved.
     package var hubs: [RegisteredHub]
-    /// Whether the client calls `/start` (protocol 1.4 and later); else the connected event runs before the init message.
+    /// Whether the client calls `/start` (protocol 1.4 and later); else the connected event runs before the init
+    /// message.
     package var delayedStart: Bool
     /// The groups token that the client sent back, if any.
     package var groupsToken: String?
@@ -87,7 +88,8 @@ package struct ClassicConnections: Sendable {
         }
     }
 
-    /// Ends a connection on its client's wish, whether it has a channel or not. Returns at once; unknown ids are ignored.
+    /// Ends a connection on its client's wish, whether it has a channel or not. Returns at once; unknown ids are
+    /// ignored.
     package func abort(id: String) {
         guard let ticket = self.directory.ticket(of: id) else { return }
         self.directory.perform(ticket) { $0?.abort() }
@@ -199,4 +201,5 @@ package final class ClassicChannel {
         self.outlet?.end(ending)
         self.outlet = nil
         self.early = []
-    }}
+    }
+}

@@ -3,7 +3,8 @@ import Synchronization
 
 /// Where each classic connection of this node lives: it moves to the event loop of its newest channel.
 ///
-/// A ticket names one life of a connection. Its id may begin a new life while the disconnected event of the old one runs.
+/// A ticket names one life of a connection. Its id may begin a new life while the disconnected event of the old one
+/// runs.
 final class ClassicDirectory: Sendable {
     typealias Ticket = UInt64
 

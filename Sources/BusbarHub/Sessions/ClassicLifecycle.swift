@@ -1,7 +1,7 @@
 package import NIOCore
 
-/// The life of a classic connection: it begins with its first receive channel, outlives channels, and ends by abort, by its
-/// channel staying away, or with the node. Decides and does nothing.
+/// The life of a classic connection: it begins with its first receive channel, outlives channels, and ends by abort,
+/// by its channel staying away, or with the node. Decides and does nothing.
 package struct ClassicLifecycle: Sendable {
     package typealias Channel = UInt64
 
@@ -63,7 +63,8 @@ package struct ClassicLifecycle: Sendable {
 
     private enum Connected: Sendable {
         case not
-        /// The event is under way; its end sends the init message if the channel of a client without `/start` waits for it.
+        /// The event is under way; its end sends the init message if the channel of a client without `/start` waits
+        /// for it.
         case running(isInitDue: Bool)
         case done
         case failed

@@ -102,11 +102,13 @@ extension ClassicSession {
         self.catchUp = catchUp
         self.recipient?.isListening = false
         if !messages.isEmpty { self.sendEnvelope(Self.elements(messages), cursor: cursor.text) }
-        // Why not at once when there was nothing: the client has seen more than this node has yet; the next tick asks again.
+        // Why not at once when there was nothing: the client has seen more than this node has yet; the next tick asks
+        // again.
         if !messages.isEmpty || isNewHere { self.catchUpIfDrained() }
     }
 
-    /// Takes over groups that the replay told of; true if the loop didn't know of one of them, so that what was held is not all.
+    /// Takes over groups that the replay told of; true if the loop didn't know of one of them, so that what was held
+    /// is not all.
     private func learn(_ groups: Set<HubGroup>, from records: [HubRecord], _ catchUp: ClassicCatchUp) -> Bool {
         guard catchUp.learnsGroups, let recipient = self.recipient else { return false }
         var isNew = false

@@ -119,7 +119,8 @@ extension ClassicSession {
 
     /// A result without an id has nobody to go to.
     private func answer(_ id: String?, _ result: ClassicResult) {
-        guard let id else { return }
+        guard let id, let outlet = self.channel?.outlet else { return }
+        if outlet.queuedBytes > self.runtime.configuration.outboundLimitBytes { return self.fellBehind() }
         self.write(ClassicFrames.result(result, invocationID: id))
     }
 

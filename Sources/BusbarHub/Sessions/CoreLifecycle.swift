@@ -220,7 +220,7 @@ package struct CoreLifecycle: Sendable {
     // MARK: Time
 
     /// Called about once a second.
-    /// - Parameter isHeldUp: whether the client is not being read because of its own calls; its silence doesn't count then.
+    /// - Parameter isHeldUp: whether the client isn't read because of its own calls; its silence doesn't count then.
     package mutating func tick(isHeldUp: Bool, now: NIODeadline) -> [Effect] {
         switch self.state {
         case .waiting(let since):
@@ -230,7 +230,9 @@ package struct CoreLifecycle: Sendable {
             let allowed = self.hasPinged ? self.timeouts.client : self.timeouts.silentClient
             if now - self.lastHeard >= allowed {
                 let detail = "The client sent nothing for \(allowed.nanoseconds / 1_000_000_000) s."
-                return [.close(error: self.closeText(detail), allowReconnect: true), .unregister, .endTransport(.normal)]
+                return [
+                    .close(error: self.closeText(detail), allowReconnect: true), .unregister, .endTransport(.normal),
+                ]
                     + self.enterEnding(Disconnection(.timedOut, detail: detail), cancel: true, now: now)
             }
             guard now - self.lastPing >= self.timeouts.keepAlive else { return [] }

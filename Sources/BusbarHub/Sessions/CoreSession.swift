@@ -304,7 +304,8 @@ extension CoreSession {
     private static let accepted = CoreFrames.frame(CoreJSON.handshakeAccepted)
 
     private func complete(_ id: String, _ result: CoreResult) {
-        guard self.lifecycle.takesMessages else { return }
+        guard self.lifecycle.takesMessages, let outlet = self.outlet else { return }
+        if outlet.queuedBytes > self.runtime.configuration.outboundLimitBytes { return self.fellBehind() }
         var record = ByteBuffer()
         CoreJSON.writeCompletion(id: id, result: result, into: &record)
         self.send(CoreFrames.frame(record))

@@ -2,8 +2,8 @@ import Busbar
 import BusbarProtocol
 import Synchronization
 
-/// Finds, in what was published while a classic client was away, what it would have been sent: goes through the records in
-/// order and lets group changes take effect on the way.
+/// Finds, in what was published while a classic client was away, what it would have been sent: goes through the
+/// records in order and lets group changes take effect on the way.
 package struct ReplayFilter: Sendable {
     private let connectionID: String
     private let userID: String?

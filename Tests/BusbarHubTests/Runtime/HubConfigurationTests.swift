@@ -3,14 +3,21 @@ import Testing
 
 @Suite("The configuration of hubs")
 struct HubConfigurationTests {
-    @Test("the defaults are valid, and a value out of its range is named",
+    @Test(
+        "the defaults are valid, and a value out of its range is named",
         arguments: [
-            ("classic.disconnectTimeout", { @Sendable (c: inout HubConfiguration) in c.classic.disconnectTimeout = .seconds(5) }),
+            (
+                "classic.disconnectTimeout",
+                { @Sendable (c: inout HubConfiguration) in c.classic.disconnectTimeout = .seconds(5) }
+            ),
             ("classic.keepAlive", { @Sendable (c: inout HubConfiguration) in c.classic.keepAlive = .seconds(11) }),
             ("classic.keepAlive", { @Sendable (c: inout HubConfiguration) in c.classic.keepAlive = .seconds(1) }),
             ("core.clientTimeout", { @Sendable (c: inout HubConfiguration) in c.core.clientTimeout = .seconds(15) }),
             ("core.handshakeTimeout", { @Sendable (c: inout HubConfiguration) in c.core.handshakeTimeout = .zero }),
-            ("core.maximumReceiveMessageBytes", { @Sendable (c: inout HubConfiguration) in c.core.maximumReceiveMessageBytes = 0 }),
+            (
+                "core.maximumReceiveMessageBytes",
+                { @Sendable (c: inout HubConfiguration) in c.core.maximumReceiveMessageBytes = 0 }
+            ),
             ("outboundLimitBytes", { @Sendable (c: inout HubConfiguration) in c.outboundLimitBytes = 0 }),
             ("queuedInvocationLimit", { @Sendable (c: inout HubConfiguration) in c.queuedInvocationLimit = 0 }),
         ] as [(String, @Sendable (inout HubConfiguration) -> Void)])

@@ -12,7 +12,8 @@ struct ClassicLifecycleTests {
         return life
     }
 
-    @Test("case 27, T12: from 1.4 on the init message comes first and /start runs the event; before, the other way round")
+    @Test(
+        "case 27, T12: from 1.4 on the init message comes first and /start runs the event; before, the other way round")
     func starts() {
         var modern = ClassicLifecycle(timeouts: .init())
         expect(modern.channelOpened(1, .connect(delayedStart: true), now: self.start) == [.sendInit])
@@ -22,7 +23,8 @@ struct ClassicLifecycleTests {
         expect(modern.startRequested() == [.answerStart(succeeded: true)])
         var legacy = ClassicLifecycle(timeouts: .init())
         expect(legacy.channelOpened(1, .connect(delayedStart: false), now: self.start) == [.runConnected])
-        expect(legacy.connectedFinished(succeeded: true, now: self.start) == [.answerStart(succeeded: true), .sendInit])
+        expect(
+            legacy.connectedFinished(succeeded: true, now: self.start) == [.answerStart(succeeded: true), .sendInit])
     }
 
     @Test("T13: a second connect is initialized anew and runs no event; a legacy one waits for the event under way")

@@ -60,7 +60,9 @@ struct ClassicSessionTests {
         }
     }
 
-    @Test("cases 36, 64, 70, 71, T6, T18, T19: calls work without /start; results are bare and errors in the client's words")
+    @Test(
+        "cases 36, 64, 70, 71, T6, T18, T19: calls work without /start, results are bare, errors in the client's words"
+    )
     func calls() async throws {
         try await Room.open { room in
             let peer = try await room.classic("a")
@@ -69,12 +71,19 @@ struct ClassicSessionTests {
                 (#"{"H":"TESTHUB","M":"Echo","A":[{"x":[1,"+"]}],"I":0}"#, #"{"R":{"x":[1,"+"]},"I":"0"}"#),
                 (#"{"I":"1","H":"TestHub","M":"nothing"}"#, #"{"I":"1"}"#),
                 (#"{"H":"testHub","M":"echo","A":[null],"I":2}"#, #"{"I":"2"}"#),
-                (#"{"H":"testHub","M":"CRASH","A":[],"I":3}"#,
-                    #"{"I":"3","E":"There was an error invoking Hub method 'testHub.CRASH'."}"#),
+                (
+                    #"{"H":"testHub","M":"CRASH","A":[],"I":3}"#,
+                    #"{"I":"3","E":"There was an error invoking Hub method 'testHub.CRASH'."}"#
+                ),
                 (#"{"H":"testHub","M":"fail","A":["why"],"I":4}"#, #"{"I":"4","H":true,"E":"why","D":{"code":7}}"#),
-                (#"{"H":"testHub","M":"none","A":[],"I":5}"#,
-                    #"{"I":"5","E":"There was an error invoking Hub method 'testHub.none'."}"#),
-                (#"{"H":"noHub","M":"m","A":[],"I":6}"#, #"{"I":"6","E":"There was an error invoking Hub method 'noHub.m'."}"#),
+                (
+                    #"{"H":"testHub","M":"none","A":[],"I":5}"#,
+                    #"{"I":"5","E":"There was an error invoking Hub method 'testHub.none'."}"#
+                ),
+                (
+                    #"{"H":"noHub","M":"m","A":[],"I":6}"#,
+                    #"{"I":"6","E":"There was an error invoking Hub method 'noHub.m'."}"#
+                ),
                 (#"{"H":3,"I":7}"#, #"{"I":"7","E":"The call could not be read."}"#),
             ] {
                 try await peer.send(call)
@@ -124,7 +133,8 @@ struct ClassicSessionTests {
         }
     }
 
-    @Test("cases 46, 49: who comes back with its cursor gets exactly what it missed, in order, then what is new",
+    @Test(
+        "cases 46, 49: who comes back with its cursor gets exactly what it missed, in order, then what is new",
         arguments: [0, 1])
     func resume(loop: Int) async throws {
         try await Room.open(loops: 2) { room in
@@ -143,7 +153,8 @@ struct ClassicSessionTests {
         }
     }
 
-    @Test("cases 47, 48, T15: an unknown cursor means from now on", arguments: ["s-0,1|1,2", "d-1F-A,0|B,0", "xyz", ""])
+    @Test(
+        "cases 47, 48, T15: an unknown cursor means from now on", arguments: ["s-0,1|1,2", "d-1F-A,0|B,0", "xyz", ""])
     func unknownCursor(cursor: String) async throws {
         try await Room.open { room in
             let (other, _) = try await room.started("b")
@@ -157,7 +168,8 @@ struct ClassicSessionTests {
         }
     }
 
-    @Test("case 48, T15: a malformed cursor is a typed error",
+    @Test(
+        "case 48, T15: a malformed cursor is a typed error",
         arguments: ["d-|", "d-A|", "d-test", "d-test,A|", "d-,A|,B", "d-\\test,A", "d-1F-A,0|A,1", "d-1F-A,xyz", "a b"])
     func malformedCursor(cursor: String) async throws {
         try await Room.open { room in
@@ -179,12 +191,15 @@ struct ClassicSessionTests {
         }
     }
 
-    @Test("cases 42, 57, 58: a node that never knew the client restores all its groups from the token, each of its own hub")
+    @Test(
+        "cases 42, 57, 58: a node that never knew the client restores its groups from the token, hub by hub"
+    )
     func restore() async throws {
         let names = (0..<10).map { "group$&+,/:;=?@[]\($0)" }
         try await Room.open { room in
             let token = room.runtime.groupsToken(
-                names.map { HubGroup(hub: "TestHub", name: $0) } + [HubGroup(hub: "Other", name: "o")], connectionID: "a")
+                names.map { HubGroup(hub: "TestHub", name: $0) } + [HubGroup(hub: "Other", name: "o")],
+                connectionID: "a")
             let peer = try await room.classic("a", kind: .reconnect(cursor: nil), token: token)
             await room.journal.wait(for: "reconnected a")
             for name in names { try await peer.call("toGroup", "[\"\(name)\",\"\(name)\"]") }

@@ -18,7 +18,8 @@ struct CoreLifecycleTests {
         return life
     }
 
-    @Test("core 1.11: a handshake of versions 0 to 2, and below, is accepted before the connected event runs",
+    @Test(
+        "core 1.11: a handshake of versions 0 to 2, and below, is accepted before the connected event runs",
         arguments: [-1, 0, 1, 2])
     func accepts(version: Int) {
         var life = self.fresh()
@@ -26,7 +27,8 @@ struct CoreLifecycleTests {
         expect(effects == [.acceptHandshake, .register, .runConnected])
     }
 
-    @Test("core 1.11: refusals name what is wrong, no Close and no event follows",
+    @Test(
+        "core 1.11: refusals name what is wrong, no Close and no event follows",
         arguments: [
             ("messagepack", 1, "The protocol 'messagepack' is not supported."),
             ("json", 9, "The server does not support version 9 of the 'json' protocol."),
@@ -97,7 +99,8 @@ struct CoreLifecycleTests {
         expect(!life.takesMessages)
     }
 
-    @Test("core 1.18: each end has its Close message, cancels or not, and its transport's end",
+    @Test(
+        "core 1.18: each end has its Close message, cancels or not, and its transport's end",
         arguments: [
             (CoreLifecycle.Cause.serverStopping, nil, true, OutletEnding.goingAway),
             (.aborted, nil, false, .normal),
@@ -106,7 +109,10 @@ struct CoreLifecycleTests {
     func ends(cause: CoreLifecycle.Cause, error: String?, allowReconnect: Bool, ending: OutletEnding) {
         var life = self.open()
         let effects = life.end(cause, now: self.start)
-        expect(effects.prefix(3) == [.close(error: error, allowReconnect: allowReconnect), .unregister, .endTransport(ending)])
+        expect(
+            effects.prefix(3) == [
+                .close(error: error, allowReconnect: allowReconnect), .unregister, .endTransport(ending),
+            ])
         expect(effects.contains(.cancelWork))
         expect(life.end(cause, now: self.start).isEmpty)
         expect(life.transportClosed(.graceful, now: self.start).isEmpty)
@@ -126,9 +132,15 @@ struct CoreLifecycleTests {
     func graceful() {
         var life = self.open()
         let effects = life.end(.clientClosed(error: "bye"), now: self.start)
-        expect(effects == [.unregister, .endTransport(.normal), .runDisconnected(Disconnection(.stoppedByClient, detail: "bye"))])
+        expect(
+            effects == [
+                .unregister, .endTransport(.normal), .runDisconnected(Disconnection(.stoppedByClient, detail: "bye")),
+            ])
         life = self.open()
-        expect(life.transportClosed(.graceful, now: self.start) == [.unregister, .runDisconnected(Disconnection(.stoppedByClient))])
+        expect(
+            life.transportClosed(.graceful, now: self.start) == [
+                .unregister, .runDisconnected(Disconnection(.stoppedByClient)),
+            ])
         life = self.open()
         expect(life.transportClosed(.lost, now: self.start).contains(.cancelWork))
     }
@@ -139,7 +151,10 @@ struct CoreLifecycleTests {
         _ = life.transportClosed(.graceful, now: self.start)
         let gone = Disconnection(.stoppedByClient)
         expect(life.tick(isHeldUp: false, now: self.start + .seconds(4)).isEmpty)
-        expect(life.tick(isHeldUp: false, now: self.start + .seconds(5)) == [.dropWaiting, .cancelWork, .runDisconnected(gone)])
+        expect(
+            life.tick(isHeldUp: false, now: self.start + .seconds(5)) == [
+                .dropWaiting, .cancelWork, .runDisconnected(gone),
+            ])
         expect(life.tick(isHeldUp: false, now: self.start + .seconds(10)) == [.forceDisconnected(gone)])
         expect(life.tick(isHeldUp: false, now: self.start + .seconds(99)).isEmpty)
     }

@@ -23,7 +23,8 @@ struct CoreSessionTests {
             try await room.pass(.seconds(14))
             #expect(peer.sink.waiting.isEmpty)
             try await peer.sendBytes(#"{ "protocol" : "js"#)
-            try await peer.sendBytes(#"on", "version" : 0 }"# + "\u{1E}" + #"{"type":1,"invocationId":"1","target":"EC"#)
+            try await peer.sendBytes(
+                #"on", "version" : 0 }"# + "\u{1E}" + #"{"type":1,"invocationId":"1","target":"EC"#)
             try await peer.sendBytes(#"HO","arguments":[{"a":[1,"é"]}]}"# + "\u{1E}")
             #expect(await peer.next() == "{}")
             #expect(await peer.next() == #"{"type":3,"invocationId":"1","result":{"a":[1,"é"]}}"#)
@@ -42,9 +43,11 @@ struct CoreSessionTests {
         }
     }
 
-    @Test("core 1.25: what breaks the protocol closes the connection with an error and allows to reconnect",
+    @Test(
+        "core 1.25: what breaks the protocol closes the connection with an error and allows to reconnect",
         arguments: [
-            "x", "[]", "{}", #"{"type":"1"}"#, #"{"type":1,"target":"","arguments":[]}"#, #"{"type":4,"target":"echo","arguments":[1]}"#,
+            "x", "[]", "{}", #"{"type":"1"}"#, #"{"type":1,"target":"","arguments":[]}"#,
+            #"{"type":4,"target":"echo","arguments":[1]}"#,
             #"{"type":1,"target":"echo"}"#, #"{"type":1,"target":"echo","arguments":[1],"streamIds":null}"#,
             #"{"type":3,"invocationId":"1","result":1,"error":"x"}"#, #"{"type":5,"invocationId":""}"#,
             #"{"protocol":"json","version":1}"#,
@@ -78,17 +81,30 @@ struct CoreSessionTests {
         try await Room.open { room in
             let peer = try await room.connected("c1")
             let unexpected = "An unexpected error occurred invoking"
+            let failed = "Failed to invoke 'None' due to an error on the server."
+            let streaming = "The client attempted to invoke the non-streaming 'Echo' method"
             for (call, answer) in [
                 (self.call("nothing", id: "1"), #"{"type":3,"invocationId":"1","result":null}"#),
-                (self.call("crash", id: "2"), #"{"type":3,"invocationId":"2","error":"\#(unexpected) 'crash' on the server."}"#),
-                (self.call("fail", #"["why"]"#, id: "3"),
-                    #"{"type":3,"invocationId":"3","error":"\#(unexpected) 'fail' on the server. HubException: why"}"#),
-                (self.call("None", id: "4"),
-                    #"{"type":3,"invocationId":"4","error":"Failed to invoke 'None' due to an error on the server. HubException: Method does not exist."}"#),
-                (self.call("echo", "[1,2]", id: "5"),
-                    #"{"type":3,"invocationId":"5","error":"Failed to invoke 'echo' due to an error on the server."}"#),
-                (#"{"type":4,"invocationId":"6","target":"Echo","arguments":[1]}"#,
-                    #"{"type":3,"invocationId":"6","error":"The client attempted to invoke the non-streaming 'Echo' method with a streaming invocation."}"#),
+                (
+                    self.call("crash", id: "2"),
+                    #"{"type":3,"invocationId":"2","error":"\#(unexpected) 'crash' on the server."}"#
+                ),
+                (
+                    self.call("fail", #"["why"]"#, id: "3"),
+                    #"{"type":3,"invocationId":"3","error":"\#(unexpected) 'fail' on the server. HubException: why"}"#
+                ),
+                (
+                    self.call("None", id: "4"),
+                    #"{"type":3,"invocationId":"4","error":"\#(failed) HubException: Method does not exist."}"#
+                ),
+                (
+                    self.call("echo", "[1,2]", id: "5"),
+                    #"{"type":3,"invocationId":"5","error":"Failed to invoke 'echo' due to an error on the server."}"#
+                ),
+                (
+                    #"{"type":4,"invocationId":"6","target":"Echo","arguments":[1]}"#,
+                    #"{"type":3,"invocationId":"6","error":"\#(streaming) with a streaming invocation."}"#
+                ),
             ] {
                 try await peer.send(call)
                 #expect(await peer.next() == answer)
@@ -125,7 +141,9 @@ struct CoreSessionTests {
             #expect(!room.journal.entries.contains("began 1"))
             room.gate.open()
             await room.journal.wait(for: "ended 4")
-            #expect(room.journal.entries.filter { $0 != "connected c1" } == (0..<5).flatMap { ["began \($0)", "ended \($0)"] })
+            #expect(
+                room.journal.entries.filter { $0 != "connected c1" }
+                    == (0..<5).flatMap { ["began \($0)", "ended \($0)"] })
             #expect(try await peer.textsUntilEcho("end").isEmpty)
             #expect(peer.sink.resumes >= 1)
         }
@@ -138,7 +156,10 @@ struct CoreSessionTests {
             try await peer.send(self.call("wait", #"["x"]"#), self.call("nothing"), #"{"type":7}"#)
             room.gate.open()
             await room.journal.wait(for: "disconnected c1 stoppedByClient")
-            #expect(room.journal.entries == ["connected c1", "began x", "ended x", "nothing", "disconnected c1 stoppedByClient"])
+            #expect(
+                room.journal.entries == [
+                    "connected c1", "began x", "ended x", "nothing", "disconnected c1 stoppedByClient",
+                ])
         }
     }
 
@@ -178,7 +199,9 @@ struct CoreSessionTests {
 
     // MARK: Targets
 
-    @Test("core 3.5 cases 1, 2, 24: all connections read a message to all, exactly that and no id; those that left nothing")
+    @Test(
+        "core 3.5 cases 1, 2, 24: all read a message to all, exactly that and no id; those that left nothing"
+    )
     func sendToAll() async throws {
         try await Room.open(loops: 2) { room in
             let c1 = try await room.connected("c1"), c2 = try await room.connected("c2", on: 1)
@@ -197,7 +220,8 @@ struct CoreSessionTests {
     @Test("core 3.5 cases 3, 4, 5, 17, 20: groups, exceptions, one and several connections reach exactly those named")
     func targets() async throws {
         try await Room.open(loops: 2) { room in
-            let c1 = try await room.connected("c1"), c2 = try await room.connected("c2", on: 1), c3 = try await room.connected("c3")
+            let c1 = try await room.connected("c1"), c2 = try await room.connected("c2", on: 1),
+                c3 = try await room.connected("c3")
             let hub = try #require(room.runtime.context(named: "TESTHUB"))
             try await hub.groups.add("c1", to: "g")
             try await hub.groups.add("c2", to: "g")
@@ -214,7 +238,9 @@ struct CoreSessionTests {
         }
     }
 
-    @Test("core 3.5 cases 13, 14, 15, 16, 22: membership is idempotent, ends with the connection, and two groups are two copies")
+    @Test(
+        "core 3.5 cases 13, 14, 15, 16, 22: membership is idempotent and ends with the connection; two groups are two copies"
+    )
     func groups() async throws {
         try await Room.open { room in
             let c1 = try await room.connected("c1")
@@ -242,7 +268,9 @@ struct CoreSessionTests {
             try await hub.clients.user("A").send("received", "1")
             try await hub.clients.users(["A", "B"]).send("received", "2")
             try await hub.clients.all.send("received", "end")
-            for (peer, texts) in [(c1, ["1", "2", "end"]), (c2, ["1", "2", "end"]), (c3, ["2", "end"]), (c4, ["end"])] {
+            for (peer, texts) in [
+                (c1, ["1", "2", "end"]), (c2, ["1", "2", "end"]), (c3, ["2", "end"]), (c4, ["end"]),
+            ] {
                 for text in texts { #expect(await peer.next() == self.text(text)) }
             }
         }
@@ -272,12 +300,28 @@ struct CoreSessionTests {
             let stuck = try await room.connected("stuck"), healthy = try await room.connected("healthy")
             stuck.sink.getStuck()
             let hub = try #require(room.runtime.context(for: TestHub.self))
-            for index in 0..<100 { try await hub.clients.all.send("received", "\(index)") }
-            for index in 0..<100 { #expect(await healthy.next() == self.text("\(index)")) }
+            for index in 0..<100 {
+                try await hub.clients.all.send("received", "\(index)")
+                #expect(await healthy.next() == self.text("\(index)"))
+            }
             await room.journal.wait(for: "disconnected stuck tooSlow")
             #expect(stuck.sink.ending == .abandon)
             #expect(stuck.sink.queuedBytes < 2_000)
             #expect(room.journal.count("disconnected healthy tooSlow") == 0)
+        }
+    }
+
+    @Test("a client that calls and never reads its answers is ended at its budget as well")
+    func unreadAnswers() async throws {
+        var configuration = HubConfiguration()
+        configuration.outboundLimitBytes = 1_000
+        try await Room.open(configuration: configuration) { room in
+            let stuck = try await room.connected("stuck")
+            stuck.sink.getStuck()
+            let text = String(repeating: "x", count: 400)
+            for index in 0..<9 { try await stuck.send(self.call("echo", "[\"\(text)\"]", id: "\(index)")) }
+            await room.journal.wait(for: "disconnected stuck tooSlow")
+            #expect(stuck.sink.queuedBytes < 2_000)
         }
     }
 
@@ -290,7 +334,10 @@ struct CoreSessionTests {
             #expect(await core.next() == nil)
             #expect(core.sink.ending == .goingAway)
             #expect(await classic.next() == nil)
-            #expect(Set(room.journal.entries.suffix(2)) == ["disconnected c1 serverStopping", "disconnected c2 serverStopping"])
+            #expect(
+                Set(room.journal.entries.suffix(2)) == [
+                    "disconnected c1 serverStopping", "disconnected c2 serverStopping",
+                ])
             #expect(await room.runtime.sessionCount() == 0)
             let late = try await room.core("c3")
             #expect(await late.next() == nil)

@@ -2,7 +2,7 @@ import BusbarHub
 import NIOCore
 import Synchronization
 
-/// What a client has been sent, text by text, and how its channel ended. Waiting has a bound only in the test's time limit.
+/// What a client has been sent, text by text, and how its channel ended. Waits are bounded by the test's time limit.
 final class Sink: Sendable {
     private struct State {
         var texts: [String] = []

@@ -17,7 +17,8 @@ struct ReplayFilterTests {
     private func replay(
         _ records: [HubRecord], before: Set<String> = [], now: Set<String> = []
     ) -> (texts: [String], groups: Set<String>) {
-        let before = Set(before.map { HubGroup(hub: "H", name: $0) }), now = Set(now.map { HubGroup(hub: "H", name: $0) })
+        let before = Set(before.map { HubGroup(hub: "H", name: $0) }),
+            now = Set(now.map { HubGroup(hub: "H", name: $0) })
         var filter = ReplayFilter(connectionID: "a", userID: "u", hubs: ["H"], before: before, now: now)
         let wanted = records.filter { filter.isWanted($0) }
         let (messages, groups) = ReplayFilter.resolve(wanted, before: before, now: now)

@@ -94,7 +94,8 @@ struct TestHub: Hub {
     static var methods: [HubMethod<Self>] {
         [
             HubMethod("send", send), HubMethod("echo", echo), HubMethod("nothing", nothing), HubMethod("fail", fail),
-            HubMethod("crash", crash), HubMethod("join", join), HubMethod("leave", leave), HubMethod("toGroup", toGroup),
+            HubMethod("crash", crash), HubMethod("join", join), HubMethod("leave", leave),
+            HubMethod("toGroup", toGroup),
             HubMethod("toOthers", toOthers), HubMethod("toUser", toUser), HubMethod("toOne", toOne),
             HubMethod("toCaller", toCaller), HubMethod("wait", wait), HubMethod("quit", quit), HubMethod("odd", odd),
             HubMethod("hang", hang),
@@ -124,7 +125,9 @@ struct TestHub: Hub {
     func crash() throws { throw CocoaError() }
     func join(group: String) async throws { try await self.groups.add(self.context.id, to: group) }
     func leave(group: String) async throws { try await self.groups.remove(self.context.id, from: group) }
-    func toGroup(group: String, text: String) async throws { try await self.clients.group(group).send("received", text) }
+    func toGroup(group: String, text: String) async throws {
+        try await self.clients.group(group).send("received", text)
+    }
     func toOthers(text: String) async throws { try await self.clients.others.send("received", text) }
     func toUser(user: String, text: String) async throws { try await self.clients.user(user).send("received", text) }
     func toOne(id: String, text: String) async throws { try await self.clients.client(id).send("received", text) }
@@ -185,7 +188,9 @@ struct Room: Sendable {
         try await loops.shutdownGracefully()
     }
 
-    func core(_ id: String, user: String? = nil, query: [(String, String)] = [], on index: Int = 0) async throws -> CorePeer {
+    func core(
+        _ id: String, user: String? = nil, query: [(String, String)] = [], on index: Int = 0
+    ) async throws -> CorePeer {
         let loop = Array(self.loops.makeIterator())[index]
         return try await CorePeer(room: self, loop: loop, id: id, user: user, query: query)
     }
