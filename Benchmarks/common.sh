@@ -72,7 +72,7 @@ start_nchan() {
 # One event loop, memory driver. Sets busbar_port and busbar_pid.
 start_busbar() {
     busbar_port=$(free_port 18400)
-    "$busbar" serve --port "$busbar_port" --loops 1 >"$work/busbar.log" 2>&1 &
+    "$busbar" serve --port "$busbar_port" --loops 1 --connections 20000 >"$work/busbar.log" 2>&1 &
     busbar_pid=$!
     children+=("$busbar_pid")
     wait_for_port "$busbar_port"
@@ -86,11 +86,12 @@ median() {
 
 # Bare NIO with the given handlers. Sets bare_port and bare_pid.
 start_bare() {
+    rm -f "$work/bare.log"
     "$bin/bareserver" "$1" >"$work/bare.log" 2>&1 &
     bare_pid=$!
     children+=("$bare_pid")
     for _ in {1..100}; do
-        bare_port=$(sed -n 's/^port=//p' "$work/bare.log")
+        bare_port=$(sed -n 's/^port=//p' "$work/bare.log" 2>/dev/null || true)
         [ -n "$bare_port" ] && return
         sleep 0.1
     done
