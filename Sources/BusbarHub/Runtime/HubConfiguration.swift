@@ -45,7 +45,7 @@ public struct HubConfiguration: Hashable, Sendable {
     /// Bytes that may wait for one connection before it is ended as a slow consumer.
     public var outboundLimitBytes = 1 << 20
     /// Invocations of one connection that may wait behind the running one before its transport isn't read any further.
-    public var queuedInvocationLimit = 16
+    public var queuedInvocationLimit = 64
     /// Bytes of invocations of one connection that may wait behind the running one; at least one message always may.
     public var queuedInvocationLimitBytes = 65_536
     /// How long the work of an ended connection may go on before its disconnected event runs beside it.

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// How much is received at once: little while little comes, four times as much after each read that filled its
+/// How much is received at once: little while little comes, sixteen times as much after a read that filled its
 /// buffer, and little again after one that did not.
 ///
 /// Why: a channel keeps the first buffer it was given for as long as it lives, so that one is small; for 10 000 idle
@@ -18,7 +18,7 @@ struct ReceiveBuffers: RecvByteBufferAllocator {
     }
 
     mutating func record(actualReadBytes: Int) -> Bool {
-        self.bytes = actualReadBytes < self.bytes ? Self.smallest : min(self.bytes * 4, Self.largest)
+        self.bytes = actualReadBytes < self.bytes ? Self.smallest : min(self.bytes * 16, Self.largest)
         return self.bytes != Self.smallest
     }
 }
