@@ -34,8 +34,9 @@ struct IdleRun {
         try self.stayIdle(seconds: self.seconds, crowd)
         let after = try PrivateMemory(processID: self.serverID)
         let each = (after.bytes - before.bytes) / self.connectionCount
-        puts("peer=\(self.peer.rawValue) connections=\(self.connectionCount) bytes_each=\(each) "
-            + "accept_cpu_us=\(Int(cpu)) connect_s=\((connecting * 100).rounded() / 100)")
+        puts(
+            "peer=\(self.peer.rawValue) connections=\(self.connectionCount) bytes_each=\(each) "
+                + "accept_cpu_us=\(Int(cpu)) connect_s=\((connecting * 100).rounded() / 100)")
     }
 
     private func connect(_ count: Int, _ crowd: OpaquePointer) throws {
