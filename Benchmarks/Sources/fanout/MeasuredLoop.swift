@@ -17,8 +17,8 @@ struct Sample {
     var received = CLoad.received()
 }
 
-/// One event loop that can be held still, so that it finds everything a batch has to say at once, and whose thread's CPU
-/// time and allocations are read by itself, just before and after.
+/// One event loop that can be held still, so that it finds everything a batch has to say at once, and whose thread's
+/// CPU time and allocations are read by itself, just before and after.
 final class MeasuredLoop {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
