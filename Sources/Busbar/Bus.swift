@@ -135,10 +135,20 @@ public final class Bus: Sendable {
 
     package func heads() -> [StreamHead] { self.streams.compactMap(\.head) }
 
-    /// Whether the store holds, or held, something at `position`. False when it can't be asked.
-    package func exists(_ position: Position) async -> Bool {
-        guard let extent = try? await self.driver.extent(of: position.stream) else { return false }
-        return extent.epoch == position.epoch && extent.newest >= position.offset
+    package enum Existence: Hashable {
+        /// The store holds, or held, something there.
+        case exists
+        /// Its epoch is the present one, but has not come that far.
+        case isNotThere
+        case otherEpoch
+        /// The store can't be asked.
+        case unknown
+    }
+
+    package func existence(of position: Position) async -> Existence {
+        guard let extent = try? await self.driver.extent(of: position.stream) else { return .unknown }
+        guard extent.epoch == position.epoch else { return .otherEpoch }
+        return extent.newest >= position.offset ? .exists : .isNotThere
     }
 
     package func forget(_ subscriber: Subscriber) {

@@ -88,7 +88,7 @@ struct CodecTests {
     }
 
     @Test("B-14 no bytes make a decoder fail in another way than it says", arguments: [UInt64.random(in: 0...(.max))])
-    func fuzz(seed: UInt64) throws {
+    func fuzz(seed: UInt64) async throws {
         var random = SplitMix64(seed: seed)
         let codec = CursorCodec(key: .generate(), app: "app", streams: 3)
         let farmKey = FarmKey.generate()
@@ -102,13 +102,18 @@ struct CodecTests {
             }
             bytes = Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &random)))
             let decoded = try? Pack.messages(in: ByteBuffer(bytes: bytes))
-            if let decoded { #expect(Pack.encode(decoded, key: try Pack.key(of: ByteBuffer(bytes: bytes))) == ByteBuffer(bytes: bytes)) }
+            if let decoded {
+                let buffer = ByteBuffer(bytes: bytes)
+                #expect(Pack.encode(decoded, key: try Pack.key(of: buffer)) == buffer)
+            }
             if case .positions(let positions) = codec.parse(bytes) { #expect(positions.count <= 3) }
-            let text = String(decoding: bytes, as: UTF8.self)
-            #expect(codec.read(Cursor(text: text)) == .foreign)
-            #expect(codec.read(Cursor(text: Base64URL.encode(bytes))) == .foreign)
-            #expect(farmKey.open(Base64URL.encode(bytes), purpose: "token") == nil)
-            #expect(Base64URL.decode(Base64URL.encode(bytes)) == bytes)
+            let (text, encoded) = (String(decoding: bytes, as: UTF8.self), Base64URL.encode(bytes))
+            let isSound =
+                codec.read(Cursor(text: text)) == .foreign && codec.read(Cursor(text: encoded)) == .foreign
+                && farmKey.open(encoded, purpose: "token") == nil && Base64URL.decode(encoded) == bytes
+            if !isSound { Issue.record("\(bytes)") }
+            // Why: the tests beside this one have deadlines, and share two threads with it.
+            if round.isMultiple(of: 100) { await Task.yield() }
         }
     }
 

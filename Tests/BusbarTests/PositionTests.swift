@@ -166,6 +166,32 @@ struct PositionTests {
         }
     }
 
+    @Test("P-23 a second copy is recognised when the log retains only that one")
+    func repeatWithoutItsFirstCopy() async throws {
+        var limits = MemoryBroker.Limits()
+        limits.refusesRepeats = false
+        limits.retainedCount = 3
+        var configuration = BusConfiguration.watchful
+        configuration.windowCount = 0
+        let driver = FaultyDriver(wrapping: MemoryDriver(broker: MemoryBroker(limits: limits)))
+        try await withBus(driver, configuration) { bus in
+            driver.script(appends: [.loseReply])
+            try await bus.publish("1", to: self.topic)
+            try await bus.publish("2", to: self.topic)
+            let witness = try await bus.subscribe(to: [self.topic])
+            try await bus.publish("3", to: self.topic)
+            #expect(try await witness.collect(1).texts == ["3"])
+            let epoch = try #require(bus.heads().first).position.epoch
+            let between = Position(stream: self.stream, epoch: epoch, offset: Offset(1))
+            let subscription = try await bus.subscribe(
+                to: [self.topic], from: bus.cursor(at: Frontier(positions: [between]))
+            )
+            let received = try await subscription.collect(2)
+            #expect(received.texts == ["2", "3"])
+            #expect(received.gaps.isEmpty)
+        }
+    }
+
     @Test("P-24 a record that got lost on its way is read from the log before the next is delivered")
     func repairs() async throws {
         let driver = FaultyDriver(wrapping: MemoryDriver())

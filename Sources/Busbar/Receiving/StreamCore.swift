@@ -35,6 +35,8 @@ package struct StreamCore {
     package private(set) var window: Window
     package private(set) var counts = Counts()
     package private(set) var index = TopicIndex()
+    /// What the log has twice, as far as this node knows.
+    package private(set) var repeats = RepeatTable()
     private var taps: [Subscriber] = []
     private var step: UInt64 = 0
     /// The newest place the store has told this node's publishers of; delivery may still be on its way.
@@ -198,6 +200,7 @@ extension StreamCore {
         case .repeatedOffset: self.counts.repeats += 1
         case .repeatedKey:
             self.counts.repeats += 1
+            self.repeats.append(offset)
             if let position = self.place(of: offset) { self.window.advance(to: position) }
         case .poison: self.poisoned(offset, &outcome)
         case .formerEpoch, .early: break
@@ -234,6 +237,7 @@ extension StreamCore {
     private mutating func report(_ gap: Gap, _ outcome: inout Outcome) {
         self.step += 1
         self.counts.gaps += 1
+        if self.window.head?.epoch != gap.upTo.epoch { self.repeats.removeAll() }
         self.window.restart(at: gap.upTo)
         let head = StreamHead(position: gap.upTo, step: self.step)
         for tap in self.taps where tap.offer(gap, at: head) { outcome.wakes.append(tap) }

@@ -30,7 +30,7 @@ package struct StreamReceiver {
         case repeatedKey
         /// Of an epoch that is over.
         case formerEpoch
-        /// Before the first link was live.
+        /// Before the first link was live, or before the store has confirmed their epoch.
         case early
         /// Bytes without a readable header; the position moves on.
         case poison
@@ -54,7 +54,11 @@ package struct StreamReceiver {
     private let counting: Guarantees.Counting
     private let limits: Limits
     private var writers = WriterTable()
+    /// The writers as they stood when this epoch began: what they had written by then is a repeat wherever it lies in it.
+    package private(set) var writersBefore = WriterTable()
     private var formerEpochs: [Epoch] = []
+    /// Where an epoch begins of which records have come, but of which the store has not said yet that it is the present one.
+    private var announced: Position?
     /// Records beyond a hole, in offset order.
     private var held: [StoredRecord] = []
     /// The newest offset known to exist in this epoch.
@@ -77,9 +81,7 @@ package struct StreamReceiver {
             self.known = extent.newest
             return
         }
-        guard extent.epoch == position.epoch else {
-            return self.enterEpoch(extent.epoch, at: extent.newest, reason: .newEpoch, effects: &effects)
-        }
+        guard extent.epoch == position.epoch else { return self.enter(extent, now: now, effects: &effects) }
         // Why: a page read meanwhile may have brought us further than the store was when the link was made. Ask again.
         guard extent.newest >= position.offset else { return effects.append(.check) }
         self.learned(extent, now: now, effects: &effects)
@@ -97,13 +99,7 @@ package struct StreamReceiver {
         guard let position = self.position else {
             return effects.append(contentsOf: records.map { .drop($0.offset, .early) })
         }
-        if epoch != position.epoch {
-            guard let first = records.first, !self.formerEpochs.contains(epoch) else {
-                return effects.append(contentsOf: records.map { .drop($0.offset, .formerEpoch) })
-            }
-            let start = Offset(first.offset.rawValue - min(1, first.offset.rawValue))
-            self.enterEpoch(epoch, at: start, reason: .newEpoch, effects: &effects)
-        }
+        guard epoch == position.epoch else { return self.receivedForeign(epoch, records, effects: &effects) }
         for record in records { self.take(record, effects: &effects) }
         self.lookForHole(now: now, effects: &effects)
     }
@@ -149,9 +145,7 @@ package struct StreamReceiver {
         _ extent: StreamExtent, askedAt: Position, now: Moment, effects: inout [Effect]
     ) {
         guard let position = self.position, position.epoch == askedAt.epoch else { return }
-        guard extent.epoch == position.epoch else {
-            return self.enterEpoch(extent.epoch, at: extent.newest, reason: .newEpoch, effects: &effects)
-        }
+        guard extent.epoch == position.epoch else { return self.enter(extent, now: now, effects: &effects) }
         guard extent.newest >= askedAt.offset else {
             return self.enterEpoch(extent.epoch, at: extent.newest, reason: .rewound, effects: &effects)
         }
@@ -172,6 +166,36 @@ package struct StreamReceiver {
 
 extension StreamReceiver {
     private var last: Offset { self.position?.offset ?? .beginning }
+
+    /// Records of another epoch: a former one, or one to come. Which of the two is for the store to say.
+    ///
+    /// A node that learned of an epoch from a page or a check may be sent what a link had under way of those in between.
+    private mutating func receivedForeign(_ epoch: Epoch, _ records: [StoredRecord], effects: inout [Effect]) {
+        guard let first = records.first, let position = self.position, !self.formerEpochs.contains(epoch) else {
+            return effects.append(contentsOf: records.map { .drop($0.offset, .formerEpoch) })
+        }
+        if self.announced?.epoch != epoch {
+            let start = Offset(first.offset.rawValue - min(1, first.offset.rawValue))
+            self.announced = Position(stream: position.stream, epoch: epoch, offset: start)
+        }
+        effects.append(contentsOf: records.map { .drop($0.offset, .early) })
+        effects.append(.check)
+    }
+
+    /// The store says that its log lives under another epoch.
+    private mutating func enter(_ extent: StreamExtent, now: Moment, effects: inout [Effect]) {
+        // Why: the records that announced the epoch lie in its log; they are read from there instead of being skipped.
+        let announced = self.announced.flatMap { $0.epoch == extent.epoch ? $0.offset : nil }
+        let start = min(announced ?? extent.newest, extent.newest)
+        self.enterEpoch(extent.epoch, at: start, reason: .newEpoch, effects: &effects)
+        self.learned(extent, now: now, effects: &effects)
+    }
+
+    private mutating func leaveBehind(_ epoch: Epoch) {
+        self.formerEpochs.removeAll { $0 == epoch }
+        if self.formerEpochs.count == 16 { self.formerEpochs.removeFirst() }
+        self.formerEpochs.append(epoch)
+    }
 
     /// Takes one record of the current epoch.
     private mutating func take(_ record: StoredRecord, effects: inout [Effect]) {
@@ -259,10 +283,11 @@ extension StreamReceiver {
     private mutating func enterEpoch(_ epoch: Epoch, at offset: Offset, reason: Gap.Reason, effects: inout [Effect]) {
         let from = self.position
         if let from, from.epoch != epoch {
-            self.formerEpochs.removeAll { $0 == epoch || $0 == from.epoch }
-            if self.formerEpochs.count == 16 { self.formerEpochs.removeFirst() }
-            self.formerEpochs.append(from.epoch)
+            self.formerEpochs.removeAll { $0 == epoch }
+            self.leaveBehind(from.epoch)
+            self.writersBefore = self.writers
         }
+        self.announced = nil
         let position = Position(stream: self.stream, epoch: epoch, offset: offset)
         self.position = position
         self.known = offset

@@ -67,8 +67,10 @@ private struct StreamReplay {
         self.end = end
         self.limitBytes = limitBytes
         self.position = start
+        let index = Int(end.stream.index)
+        let writers = bus.streams[index].withCore { $0.receiver.writersBefore }
         self.catchUp = CatchUp(
-            index: Int(end.stream.index), position: start, topics: [], guarantees: bus.driver.guarantees
+            index: index, position: start, topics: [], guarantees: bus.driver.guarantees, writers: writers
         )
     }
 
@@ -97,7 +99,7 @@ private struct StreamReplay {
             }
         }
         let isAhead = self.bus.streams[self.catchUp.index].withCore { $0.standing(of: self.position) } == .ahead
-        if isAhead, await !self.bus.exists(self.position) { self.giveUp(.futureCursor) }
+        if isAhead, await self.bus.existence(of: self.position) != .exists { self.giveUp(.futureCursor) }
     }
 
     private mutating func readLog(isWanted: @Sendable (Message) -> Bool) async throws(BusError) {
@@ -110,7 +112,8 @@ private struct StreamReplay {
             throw BusError(.brokerAway, "the log can't be read: \(error.detail)")
         }
         let last = self.end.offset
-        let step = self.catchUp.pageRead(page) { $1 <= last && isWanted($0) }
+        let repeats = self.bus.streams[self.catchUp.index].withCore { $0.repeats }
+        let step = self.catchUp.pageRead(page, repeats: repeats) { $1 <= last && isWanted($0) }
         guard !step.isLost else { return self.giveUp(.newEpoch) }
         self.gaps.append(contentsOf: step.gaps)
         let reached = self.catchUp.position

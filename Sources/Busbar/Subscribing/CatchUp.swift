@@ -19,17 +19,23 @@ package struct CatchUp {
     package private(set) var nextRead: Offset
 
     private let counting: Guarantees.Counting
+    private let refusesRepeats: Bool
     /// Wanted topics, each from behind an offset.
     private var since: [Topic: Offset]
-    private var writers = WriterTable()
+    private var writers: WriterTable
 
-    package init(index: Int, position: Position, topics: some Sequence<Topic>, guarantees: Guarantees) {
+    /// - Parameter writers: as they stood when the epoch of `position` began on this node.
+    package init(
+        index: Int, position: Position, topics: some Sequence<Topic>, guarantees: Guarantees, writers: WriterTable
+    ) {
+        self.writers = writers
         self.index = index
         self.position = position
         self.counting = guarantees.counting
+        self.refusesRepeats = guarantees.refusesRepeats
         self.since = Dictionary(topics.map { ($0, Offset.beginning) }, uniquingKeysWith: { first, _ in first })
-        let back = guarantees.refusesRepeats ? 0 : min(Self.lookBack, position.offset.rawValue)
-        self.nextRead = Offset(position.offset.rawValue - back)
+        self.nextRead = position.offset
+        self.move(to: position)
     }
 
     package var topics: [Topic] { Array(self.since.keys) }
@@ -49,11 +55,15 @@ package struct CatchUp {
     /// Delivery came this far by other means.
     package mutating func move(to position: Position) {
         self.position = position
-        self.nextRead = position.offset
+        let back = self.refusesRepeats ? 0 : min(Self.lookBack, position.offset.rawValue)
+        self.nextRead = Offset(position.offset.rawValue - back)
     }
 
     /// Takes a page read after ``nextRead``. Stops before a gap that would come between messages; the rest is read again.
-    package mutating func pageRead(_ page: Page, isWanted: (Message, Offset) -> Bool) -> Step {
+    /// - Parameter repeats: what the node knows to lie in the log for the second time.
+    package mutating func pageRead(
+        _ page: Page, repeats: RepeatTable, isWanted: (Message, Offset) -> Bool
+    ) -> Step {
         var step = Step()
         guard page.epoch == self.position.epoch, page.newest >= self.position.offset else {
             step.isLost = true
@@ -63,7 +73,7 @@ package struct CatchUp {
             self.skip(to: Offset(page.oldest.rawValue - 1), .truncated, &step)
         }
         for record in page.records {
-            guard self.take(record, &step, isWanted) else {
+            guard self.take(record, repeats, &step, isWanted) else {
                 self.nextRead = self.position.offset
                 return step
             }
@@ -77,30 +87,27 @@ package struct CatchUp {
     }
 
     /// False when this record belongs to the next step.
-    private mutating func take(_ record: StoredRecord, _ step: inout Step, _ isWanted: (Message, Offset) -> Bool) -> Bool {
-        let key = try? Pack.key(of: record.bytes)
-        let isRepeat = key.map { !self.writers.admit($0) } ?? false
-        guard record.offset > self.position.offset else { return true }
+    private mutating func take(
+        _ record: StoredRecord, _ repeats: RepeatTable, _ step: inout Step, _ isWanted: (Message, Offset) -> Bool
+    ) -> Bool {
+        guard record.offset > self.position.offset else {
+            if let key = try? Pack.key(of: record.bytes) { _ = self.writers.admit(key) }
+            return true
+        }
         if self.counting == .withoutHoles, record.offset.rawValue > self.position.offset.rawValue + 1 {
-            guard step.messages.isEmpty else { return self.putBack() }
+            guard step.messages.isEmpty else { return false }
             self.skip(to: Offset(record.offset.rawValue - 1), .missing, &step)
         }
-        if isRepeat {
-            self.advance(to: record.offset)
-        } else if let messages = try? Pack.messages(in: record.bytes) {
-            self.advance(to: record.offset)
-            step.messages.append(contentsOf: messages.filter { isWanted($0, record.offset) })
-        } else {
-            guard step.messages.isEmpty else { return self.putBack() }
+        guard let key = try? Pack.key(of: record.bytes), let messages = try? Pack.messages(in: record.bytes) else {
+            guard step.messages.isEmpty else { return false }
             self.skip(to: record.offset, .poison, &step)
+            return true
+        }
+        self.advance(to: record.offset)
+        if self.writers.admit(key), !repeats.contains(record.offset) {
+            step.messages.append(contentsOf: messages.filter { isWanted($0, record.offset) })
         }
         return true
-    }
-
-    private mutating func putBack() -> Bool {
-        // Why: the record comes again with the next page, and must not look like a repeat of itself then.
-        self.writers = WriterTable()
-        return false
     }
 
     private mutating func advance(to offset: Offset) {

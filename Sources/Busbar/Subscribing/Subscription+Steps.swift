@@ -74,8 +74,13 @@ extension Subscription {
             self.beginNow(index, topics, .noReplay, after: position)
         case .inWindow, .inLog: self.catchUp(index, topics, from: position)
         case .ahead:
-            guard await self.bus.exists(position) else {
-                return self.beginNow(index, topics, .futureCursor, after: position)
+            switch await self.bus.existence(of: position) {
+            case .exists: break
+            case .isNotThere, .unknown: return self.beginNow(index, topics, .futureCursor, after: position)
+            case .otherEpoch:
+                // Why: as above. The rest of the former epoch is not for somebody who has seen beyond it.
+                await stream.check()
+                return self.beginNow(index, topics, .newEpoch, after: position)
             }
             // Why: this node lags behind the one that made the cursor; what it delivers up to there was seen.
             let isStillAhead = stream.withCore { core in
@@ -90,8 +95,9 @@ extension Subscription {
 
     private func catchUp(_ index: Int, _ topics: Set<Topic>, from position: Position) {
         self.subscriber.follow(position)
+        let writers = self.bus.streams[index].withCore { $0.receiver.writersBefore }
         let catchUp = CatchUp(
-            index: index, position: position, topics: topics, guarantees: self.bus.driver.guarantees
+            index: index, position: position, topics: topics, guarantees: self.bus.driver.guarantees, writers: writers
         )
         self.state.withLock { $0.catchingUp.append(catchUp) }
     }
@@ -194,7 +200,8 @@ extension Subscription {
             guard let place = state.catchingUp.firstIndex(where: { $0.index == index }) else { return nil }
             var catchUp = state.catchingUp[place]
             let filter = catchUp
-            let step = catchUp.pageRead(page) { filter.isWanted($0, at: $1) }
+            let repeats = self.bus.streams[index].withCore { $0.repeats }
+            let step = catchUp.pageRead(page, repeats: repeats) { filter.isWanted($0, at: $1) }
             if step.isLost {
                 state.catchingUp.remove(at: place)
                 self.beginNow(index, Set(catchUp.topics), .newEpoch, after: catchUp.position)
