@@ -45,9 +45,7 @@ public final class ConnectionContext: Sendable {
 
     /// Ends the connection. Returns at once; its other calls are cancelled, and ``Hub/disconnected(_:)`` follows.
     public func abort() {
-        let handler = self.state.withLock { $0.abortHandler }
-        guard self.end() else { return }
-        handler?()
+        self.finish().abortHandler?()
     }
 
     /// Whether the connection has ended or is about to.
@@ -82,14 +80,15 @@ public final class ConnectionContext: Sendable {
 
     /// The connection is over: wakes who waits for that and cancels what runs for it. False if it was over already.
     @discardableResult
-    package func end() -> Bool {
-        let ended = self.state.withLock { state in
-            state.abortHandler = nil
-            return state.ending.end()
+    package func end() -> Bool { self.finish().isFirst }
+
+    private func finish() -> (isFirst: Bool, abortHandler: (@Sendable () -> Void)?) {
+        let (waiting, handler) = self.state.withLock { state in
+            (state.ending.end(), state.abortHandler.take())
         }
-        guard let waiting = ended else { return false }
+        guard let waiting else { return (false, nil) }
         for continuation in waiting { continuation.resume() }
-        return true
+        return (true, handler)
     }
 
     /// A classic connection came back with another request.

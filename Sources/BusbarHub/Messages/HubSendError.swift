@@ -19,6 +19,9 @@ public struct HubSendError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let notAccepted = Self("notAccepted")
         /// Nobody confirmed the change of a group in time. Trying again is harmless.
         public static let timedOut = Self("timedOut")
+        /// The connection is in as many groups as it may be in. Raise ``HubConfiguration/groupLimit`` or leave one.
+        /// Told by the node of the connection, so only a caller on the same node hears of it; the node logs it always.
+        public static let tooManyGroups = Self("tooManyGroups")
         /// The runtime has stopped or stops.
         public static let stopped = Self("stopped")
         /// The calling task was cancelled while it waited.

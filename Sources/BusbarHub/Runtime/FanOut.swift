@@ -57,18 +57,13 @@ struct FanOut {
     // MARK: Delivering
 
     /// Writes and flushes everything, and returns how many messages went to how many recipients in all.
-    mutating func finish(limitBytes: Int, cursor: () -> String) -> Int {
+    mutating func finish(limitBytes: Int, batch: UInt64, cursor: () -> String) -> Int {
         if !self.touched.isEmpty {
             let count = self.trails.count
             self.coreFrames.append(contentsOf: repeatElement(nil, count: max(0, count - self.coreFrames.count)))
             self.classicFrames.append(contentsOf: repeatElement(nil, count: max(0, count - self.classicFrames.count)))
-            var cursorText: String?
             for index in self.touched.indices {
-                self.deliver(to: self.touched[index], limitBytes: limitBytes) {
-                    let text = cursorText ?? cursor()
-                    cursorText = text
-                    return text
-                }
+                self.deliver(to: self.touched[index], limitBytes: limitBytes, batch: batch, cursor: cursor)
             }
             for index in 0..<count {
                 self.coreFrames[index] = nil
@@ -81,7 +76,9 @@ struct FanOut {
         return self.delivered
     }
 
-    private mutating func deliver(to recipient: Recipient, limitBytes: Int, cursor: () -> String) {
+    private mutating func deliver(
+        to recipient: Recipient, limitBytes: Int, batch: UInt64, cursor: () -> String
+    ) {
         let trail = recipient.trail
         recipient.trail = RunTrails.start
         recipient.isTouched = false
@@ -99,7 +96,9 @@ struct FanOut {
         }
         switch recipient.format {
         case .coreJSONWebSocket: self.writeCore(trail, to: outlet)
-        case .classicWebSocket: outlet.write(self.classicFrame(trail, cursor: cursor))
+        case .classicWebSocket:
+            recipient.toldBatch = batch
+            outlet.write(self.classicFrame(trail, cursor: cursor))
         }
         outlet.flush()
     }

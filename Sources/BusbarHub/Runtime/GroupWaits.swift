@@ -54,6 +54,7 @@ final class GroupWaits: Sendable {
         var continuations: [GroupWaitTable.ID: CheckedContinuation<HubSendError?, Never>] = [:]
         /// Outcomes that came before their task began to wait.
         var outcomes: [GroupWaitTable.ID: Outcome] = [:]
+        var isClosed = false
     }
 
     private let state = Mutex(State())
@@ -66,7 +67,7 @@ final class GroupWaits: Sendable {
     func begin(deadline: NIODeadline) -> GroupWaitTable.ID {
         self.state.withLock { state in
             let id = state.table.begin(loops: self.loops, deadline: deadline)
-            state.outcomes[id] = .pending
+            state.outcomes[id] = state.isClosed ? .done(Self.stopped) : .pending
             return id
         }
     }
@@ -96,8 +97,9 @@ final class GroupWaits: Sendable {
         }
     }
 
-    /// A loop of this node has come past the change.
-    func passed(_ id: GroupWaitTable.ID) {
+    /// A loop of this node has come past the change, and has refused it if there is a `refusal`.
+    func passed(_ id: GroupWaitTable.ID, _ refusal: HubSendError?) {
+        if let refusal { return self.finish(id, refusal) }
         if self.state.withLock({ $0.table.passed(id) }) { self.finish(id, nil) }
     }
 
@@ -106,6 +108,20 @@ final class GroupWaits: Sendable {
             self.finish(id, HubSendError(.timedOut, "the change did not come back through the backplane in time"))
         }
     }
+
+    /// Nothing comes back any more: who waits, and who will, is told so.
+    func close() {
+        let continuations = self.state.withLock { state in
+            state.isClosed = true
+            state.table = GroupWaitTable()
+            for id in state.outcomes.keys { state.outcomes[id] = .done(Self.stopped) }
+            defer { state.continuations = [:] }
+            return Array(state.continuations.values)
+        }
+        for continuation in continuations { continuation.resume(returning: Self.stopped) }
+    }
+
+    private static let stopped = HubSendError(.stopped, "the hubs of this node have stopped")
 
     private func finish(_ id: GroupWaitTable.ID, _ error: HubSendError?) {
         let continuation = self.state.withLock { state -> CheckedContinuation<HubSendError?, Never>? in

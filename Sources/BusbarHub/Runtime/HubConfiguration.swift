@@ -30,6 +30,8 @@ public struct HubConfiguration: Hashable, Sendable {
         public var maximumWebSocketMessageBytes: Int? = 65_536
         /// How long a client waits before its next long poll.
         public var longPollDelay: Duration = .zero
+        /// Connections of this node, those without a channel included. Beyond: the channel of a new one is closed.
+        public var connectionLimit = 100_000
         /// Whether the generated hub script is served.
         public var javaScriptProxies = true
         /// Whether answers may be wrapped in a callback.
@@ -50,6 +52,8 @@ public struct HubConfiguration: Hashable, Sendable {
     public var queuedInvocationLimitBytes = 65_536
     /// How long the work of an ended connection may go on before its disconnected event runs beside it.
     public var endingTimeout: Duration = .seconds(5)
+    /// Groups that one connection may be in. Beyond: joining fails.
+    public var groupLimit = 10_000
     /// How long a change of a group may take to come back through the backplane.
     public var groupTimeout: Duration = .seconds(30)
     /// Bytes of hub messages that may wait for one event loop before the bus is slowed down.
@@ -108,5 +112,7 @@ extension HubConfiguration {
         try require(self.replayLimitBytes >= 65_536, "replayLimitBytes", "must be at least 65536")
         try require(self.endingTimeout > .zero, "endingTimeout", "must be above zero")
         try require(self.groupTimeout > .zero, "groupTimeout", "must be above zero")
+        try require(self.groupLimit > 0, "groupLimit", "must be above zero")
+        try require(classic.connectionLimit > 0, "classic.connectionLimit", "must be above zero")
     }
 }

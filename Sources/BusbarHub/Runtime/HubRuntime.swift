@@ -11,7 +11,7 @@ public final class HubRuntime: Sendable {
     /// Classic connections: known by id, outliving their sockets.
     package var classic: ClassicConnections { ClassicConnections(runtime: self) }
     let services: RuntimeServices
-    let classicDirectory = ClassicDirectory()
+    let classicDirectory: ClassicDirectory
     private let channels = Atomic<UInt64>(0)
     private let loops: [LoopHandle]
     private let handles: [ObjectIdentifier: LoopHandle]
@@ -37,6 +37,7 @@ public final class HubRuntime: Sendable {
         var limits = SubscriberLimits()
         limits.queuedBytes = configuration.laneLimitBytes
         self.services = services
+        self.classicDirectory = ClassicDirectory(limit: configuration.classic.connectionLimit)
         let wakeUp = TapWakeUp()
         let tap = bus.tap(limits: limits) { wakeUp.call() }
         self.loops = eventLoops.map { LoopHandle(eventLoop: $0, services: services, frontier: tap.frontier) }
@@ -48,7 +49,8 @@ public final class HubRuntime: Sendable {
 
     public var configuration: HubConfiguration { self.services.configuration }
 
-    /// Runs hub methods and lifetime events until cancelled; past its return nothing of them is running.
+    /// Runs hub methods and lifetime events until cancelled; past its return nothing of them is running, and
+    /// connections that were left are let go of without a disconnected event. To be run once; ``drain(timeout:)`` first.
     public func run() async throws {
         let services = self.services
         let ticks = self.loops.map { handle in
@@ -60,12 +62,16 @@ public final class HubRuntime: Sendable {
         defer {
             for tick in ticks { tick.cancel() }
             self.pump.stop()
-            services.groupWaits.expire(now: .distantFuture)
         }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.learnPlace() }
             await self.services.mailbox.run()
             group.cancelAll()
+        }
+        services.beginDraining()
+        services.groupWaits.close()
+        for handle in self.loops {
+            try? await handle.eventLoop.submit { handle.session.value.stop() }.get()
         }
     }
 

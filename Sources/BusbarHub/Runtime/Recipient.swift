@@ -14,6 +14,9 @@ final class Recipient {
     var trail = RunTrails.start
     /// Whether the end of the current batch has to look at it.
     var isTouched = false
+    /// The batch whose cursor the client was sent last. Only classic clients are sent any.
+    var toldBatch: UInt64 = 0
+    var groupCount = 0
     /// Its place in the tables of the loop; nil while it isn't registered.
     var slot: AudienceTable.Slot?
     /// Who decides what happens to it.

@@ -35,6 +35,13 @@ final class RuntimeServices: Sendable {
 }
 
 extension RuntimeServices {
+    /// A connection was to join more groups than it may be in.
+    func tooManyGroups(_ id: String, hub: String) {
+        self.logger.warning(
+            "a connection may not join any more groups",
+            metadata: ["connection": "\(id)", "hub": "\(hub)", "limit": "\(self.configuration.groupLimit)"])
+    }
+
     /// A connection is ended because it doesn't read what it is sent. Counted and logged once per connection.
     func slowConsumer(_ id: String, hub: String) {
         self.metrics.slowConsumers.increment()

@@ -10,6 +10,9 @@ final class SessionLoop {
     let services: RuntimeServices
     /// The place after the last batch that was processed here.
     private(set) var frontier: Frontier
+    /// Counts batches: what was told of an earlier one is no longer the newest.
+    private(set) var batchNumber: UInt64 = 0
+    private var cursorText: String?
     private var audiences = AudienceTable()
     private var recipients: [Recipient?] = []
     private var freeSlots: [AudienceTable.Slot] = []
@@ -58,6 +61,14 @@ final class SessionLoop {
         }
     }
 
+    /// Nothing is run any more: lets go of every session.
+    func stop() {
+        while let owner = self.owners.last {
+            owner.stop()
+            self.remove(owner)
+        }
+    }
+
     // MARK: Audiences
 
     /// From the next batch on, messages to these hubs, to the user and to the connection itself reach the recipient.
@@ -92,16 +103,21 @@ final class SessionLoop {
     /// Puts a recipient into a group that it is known to be in already.
     func restore(_ recipient: Recipient, to group: HubGroup) {
         guard let slot = recipient.slot, self.audiences.contains(slot, HubTopics.all(hub: group.hub)) else { return }
-        self.audiences.join(slot, HubTopics.group(group.name, hub: group.hub))
+        if self.audiences.join(slot, HubTopics.group(group.name, hub: group.hub)) { recipient.groupCount += 1 }
     }
 
     func withdraw(_ recipient: Recipient, from group: HubGroup) {
         guard let slot = recipient.slot else { return }
-        self.audiences.leave(slot, HubTopics.group(group.name, hub: group.hub))
+        if self.audiences.leave(slot, HubTopics.group(group.name, hub: group.hub)) { recipient.groupCount -= 1 }
     }
 
     /// The text of the cursor that stands where this loop is.
-    var cursor: String { self.services.bus.cursor(at: self.frontier).text }
+    var cursor: String {
+        if let text = self.cursorText { return text }
+        let text = self.services.bus.cursor(at: self.frontier).text
+        self.cursorText = text
+        return text
+    }
 
     // MARK: Batches
 
@@ -115,15 +131,17 @@ final class SessionLoop {
                 self.fanOut.beginRun(message, topic: record.topic)
             case .groupCommand(let change, let requester):
                 self.closeRun()
-                self.apply(change, topic: record.topic)
-                if requester.node == self.services.node { self.services.groupWaits.passed(requester.waiter) }
+                let refusal = self.apply(change, topic: record.topic)
+                if requester.node == self.services.node { self.services.groupWaits.passed(requester.waiter, refusal) }
             }
         }
         self.closeRun()
         self.frontier = batch.frontier
-        let delivered = self.fanOut.finish(limitBytes: self.services.configuration.outboundLimitBytes) {
-            self.services.bus.cursor(at: batch.frontier).text
-        }
+        self.batchNumber += 1
+        self.cursorText = nil
+        let delivered = self.fanOut.finish(
+            limitBytes: self.services.configuration.outboundLimitBytes, batch: self.batchNumber
+        ) { self.cursor }
         if delivered > 0 { self.services.metrics.delivered.increment(by: delivered) }
         self.services.metrics.batchMessages.record(batch.records.count)
     }
@@ -145,18 +163,27 @@ final class SessionLoop {
         self.fanOut.endRun()
     }
 
-    private func apply(_ change: GroupChange, topic: Topic) {
+    /// Carries a change of a group out if its connection is here. Returns why it was not.
+    private func apply(_ change: GroupChange, topic: Topic) -> HubSendError? {
         guard let slot = self.slots[change.connectionID], let recipient = self.recipients[Int(slot)],
             self.audiences.contains(slot, HubTopics.all(hub: change.hub))
-        else { return }
-        let isChanged =
-            switch change.action {
-            case .add: self.audiences.join(slot, topic)
-            case .remove: self.audiences.leave(slot, topic)
+        else { return nil }
+        switch change.action {
+        case .add:
+            let limit = self.services.configuration.groupLimit
+            if recipient.groupCount >= limit, !self.audiences.contains(slot, topic) {
+                self.services.tooManyGroups(recipient.id, hub: change.hub)
+                return HubSendError(.tooManyGroups, "the connection is in \(limit) groups, as many as it may be in")
             }
-        guard isChanged else { return }
+            guard self.audiences.join(slot, topic) else { return nil }
+            recipient.groupCount += 1
+        case .remove:
+            guard self.audiences.leave(slot, topic) else { return nil }
+            recipient.groupCount -= 1
+        }
         recipient.owner?.groupChanged(change)
         if recipient.takesBundles { self.fanOut.touch(recipient) }
+        return nil
     }
 }
 
@@ -168,6 +195,9 @@ protocol SessionOwner: AnyObject {
     /// About once a second.
     func tick(now: NIODeadline)
 
-    /// This node stops.
+    /// This node stops: the client is told, the disconnected event runs.
     func drain()
+
+    /// Nothing is run any more: the client is told, and that is all.
+    func stop()
 }

@@ -20,7 +20,8 @@ struct Work: Sendable {
 
 /// Hands work from event loops to the one task group that runs it.
 ///
-/// Bounded by its senders: a connection has one piece of work under way at a time.
+/// Bounded by its senders: a connection has one call or event under way at a time, beside it at most the forced end and,
+/// per channel that it opened, one page of what it missed.
 final class WorkMailbox: Sendable {
     private struct State {
         var waiting: [Work] = []

@@ -97,11 +97,16 @@ package struct ClassicConnections: Sendable {
 
     /// Brings a channel and its connection together on the channel's loop, wherever the connection is.
     private func attach(_ channel: ClassicChannel, on handle: LoopHandle) {
-        let (ticket, previous) = self.directory.claim(channel.opening.identity.id, for: handle)
         let loop = handle.session.value
-        guard let previous else {
+        let ticket: ClassicDirectory.Ticket
+        let previous: LoopHandle
+        switch self.directory.claim(channel.opening.identity.id, for: handle, channel: channel.number) {
+        case .stale: return channel.end(.normal)
+        case .full: return channel.end(.goingAway)
+        case .new(let ticket):
             let session = ClassicSession(self.runtime, handle, ticket, ClassicState(channel.opening, self.runtime))
             return session.open(channel)
+        case .known(let known, let home): (ticket, previous) = (known, home)
         }
         if let session = loop.classicSession(ticket) { return session.open(channel) }
         if loop.await(ticket, .open(channel)) { return }
@@ -130,6 +135,8 @@ package struct ClassicConnections: Sendable {
             case .open(let channel):
                 if let session = loop.classicSession(ticket) {
                     session.open(channel)
+                } else if self.runtime.services.isDraining {
+                    channel.end(.goingAway)
                 } else if channel.isOpen {
                     self.attach(channel, on: handle)
                 }
@@ -141,6 +148,8 @@ package struct ClassicConnections: Sendable {
                 }
             }
         }
+        // Why: while it was on its way, nobody could tell it that the node stops.
+        if self.runtime.services.isDraining { loop.classicSession(ticket)?.drain() }
     }
 }
 

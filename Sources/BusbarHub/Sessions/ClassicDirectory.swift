@@ -8,34 +8,61 @@ import Synchronization
 final class ClassicDirectory: Sendable {
     typealias Ticket = UInt64
 
+    enum Claim {
+        case new(Ticket)
+        /// It has to be fetched from where it is.
+        case known(Ticket, at: LoopHandle)
+        /// A newer channel has claimed the connection.
+        case stale
+        /// There are as many connections as there may be.
+        case full
+    }
+
+    private struct Home {
+        var handle: LoopHandle
+        var newest: ClassicLifecycle.Channel
+    }
+
     private struct State {
         var tickets: [String: Ticket] = [:]
-        var homes: [Ticket: LoopHandle] = [:]
+        var homes: [Ticket: Home] = [:]
         var last: Ticket = 0
     }
 
+    private let limit: Int
     private let state = Mutex(State())
 
-    /// Makes `handle` the home of the connection. `previous` is where it has to be fetched from; nil if it is new.
-    func claim(_ id: String, for handle: LoopHandle) -> (ticket: Ticket, previous: LoopHandle?) {
+    /// - Parameter limit: how many connections there may be, those that are ending included.
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Makes `handle` the home of the connection, for a channel of the newest number that the connection has seen.
+    func claim(_ id: String, for handle: LoopHandle, channel: ClassicLifecycle.Channel) -> Claim {
         self.state.withLock { state in
-            if let ticket = state.tickets[id] { return (ticket, state.homes.updateValue(handle, forKey: ticket)) }
+            let home = Home(handle: handle, newest: channel)
+            if let ticket = state.tickets[id], let old = state.homes[ticket] {
+                guard old.newest <= channel else { return .stale }
+                state.homes[ticket] = home
+                return .known(ticket, at: old.handle)
+            }
+            guard state.homes.count < self.limit else { return .full }
             state.last += 1
             state.tickets[id] = state.last
-            state.homes[state.last] = handle
-            return (state.last, nil)
+            state.homes[state.last] = home
+            return .new(state.last)
         }
     }
 
     func ticket(of id: String) -> Ticket? { self.state.withLock { $0.tickets[id] } }
 
-    func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket] } }
+    func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket]?.handle } }
 
     /// The life is over but for what still runs, which stays on `handle`. The id is free.
     func retire(_ id: String, _ ticket: Ticket, on handle: LoopHandle) {
         self.state.withLock { state in
             if state.tickets[id] == ticket { state.tickets[id] = nil }
-            if state.homes[ticket] != nil { state.homes[ticket] = handle }
+            state.homes[ticket]?.handle = handle
         }
     }
 

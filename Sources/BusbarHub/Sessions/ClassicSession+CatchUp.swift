@@ -19,7 +19,8 @@ struct ClassicCatchUp {
     enum Phase {
         /// The next page waits for the client to read what it has been sent.
         case idle
-        /// A page is being read. What arrives meanwhile is held.
+        /// A page is being read. What arrives meanwhile is held, unless it is too much: then it is only counted, and
+        /// read with a later page.
         case reading(upTo: Frontier, held: [ByteBuffer], heldBytes: Int)
     }
 }
@@ -55,7 +56,9 @@ extension ClassicSession {
                 connectionID: self.id, userID: self.state.context.userID, hubs: Set(self.state.hubs.map(\.name)),
                 before: catchUp.groups, now: self.state.groups))
         let bus = self.runtime.services.bus, route = self.route, cursor = catchUp.cursor
-        let limitBytes = self.runtime.configuration.replayLimitBytes
+        // Why half: with what still waits for the client it must not look like a slow consumer.
+        let configuration = self.runtime.configuration
+        let limitBytes = min(configuration.replayLimitBytes, configuration.outboundLimitBytes / 2)
         let body: @Sendable () async -> Void = {
             do throws(BusError) {
                 let page = try await bus.replay(from: cursor, upTo: upTo, limitBytes: limitBytes) { message in
@@ -78,13 +81,13 @@ extension ClassicSession {
 
     private func pageRead(_ page: Delivery, channel: ClassicLifecycle.Channel) {
         guard self.channel?.number == channel, var catchUp = self.catchUp,
-            case .reading(let upTo, let held, _) = catchUp.phase
+            case .reading(let upTo, let held, let heldBytes) = catchUp.phase
         else { return }
         self.report(page.gaps)
         let records = page.messages.compactMap { try? HubRecord(decoding: $0.payload) }
         let (messages, groups) = ReplayFilter.resolve(records, before: catchUp.groups, now: self.state.groups)
         let isNewHere = self.learn(groups, from: records, catchUp)
-        if page.frontier == upTo && !isNewHere {
+        if page.frontier == upTo && !isNewHere && self.hasRoom(forHeld: heldBytes) {
             self.catchUp = nil
             let elements = Self.elements(messages) + held
             if !elements.isEmpty || self.state.isTokenDue {
@@ -104,7 +107,7 @@ extension ClassicSession {
         if !messages.isEmpty { self.sendEnvelope(Self.elements(messages), cursor: cursor.text) }
         // Why not at once when there was nothing: the client has seen more than this node has yet; the next tick asks
         // again.
-        if !messages.isEmpty || isNewHere { self.catchUpIfDrained() }
+        if !messages.isEmpty || isNewHere || page.frontier == upTo { self.catchUpIfDrained() }
     }
 
     /// Takes over groups that the replay told of; true if the loop didn't know of one of them, so that what was held
@@ -132,13 +135,21 @@ extension ClassicSession {
     func hold(_ elements: [ByteBuffer]) {
         guard case .reading(let upTo, var held, var heldBytes) = self.catchUp?.phase else { return }
         self.catchUp?.phase = .idle
-        held.append(contentsOf: elements)
         heldBytes += elements.reduce(0) { $0 + $1.readableBytes }
-        guard heldBytes <= self.runtime.configuration.replayLimitBytes else {
-            // Why: the client comes back with its cursor, so nothing is lost.
-            return self.endChannel(.normal)
+        if heldBytes <= self.runtime.configuration.replayLimitBytes {
+            held.append(contentsOf: elements)
+        } else {
+            held = []
         }
         self.catchUp?.phase = .reading(upTo: upTo, held: held, heldBytes: heldBytes)
+    }
+
+    /// Whether what was held can be sent behind the page that was read. If not it is read again with the next one.
+    private func hasRoom(forHeld heldBytes: Int) -> Bool {
+        guard heldBytes > 0, let outlet = self.channel?.outlet else { return true }
+        let configuration = self.runtime.configuration
+        return heldBytes <= configuration.replayLimitBytes
+            && outlet.queuedBytes + heldBytes <= configuration.outboundLimitBytes / 2
     }
 
     private func report(_ gaps: [Gap]) {

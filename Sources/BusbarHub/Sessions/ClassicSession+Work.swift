@@ -66,8 +66,11 @@ extension ClassicSession {
                 route.perform { $0.callFinished(invocation, outcome, channel: channel) }
             }
         case .disconnected(let disconnection):
+            // Why: an event that takes long is still running when it would be forced.
+            guard !self.state.isDisconnecting else { return }
+            self.state.isDisconnecting = true
             context.end()
-            self.submit(nil) {
+            let isTaken = self.submit(nil) {
                 let failure = await Self.run(hubs) {
                     await $0.disconnected(context, ending: disconnection, publisher: runtime)
                 }
@@ -76,6 +79,7 @@ extension ClassicSession {
                     session.perform(session.state.lifecycle.disconnectedFinished())
                 }
             }
+            if !isTaken { self.perform(self.state.lifecycle.disconnectedFinished()) }
         }
     }
 
@@ -91,7 +95,9 @@ extension ClassicSession {
         return first
     }
 
-    private func submit(_ context: ConnectionContext?, _ body: @escaping @Sendable () async -> Void) {
+    /// False if nothing is run any more.
+    @discardableResult
+    private func submit(_ context: ConnectionContext?, _ body: @escaping @Sendable () async -> Void) -> Bool {
         self.runtime.services.mailbox.submit(Work(context: context, body: body))
     }
 
@@ -119,8 +125,8 @@ extension ClassicSession {
 
     /// A result without an id has nobody to go to.
     private func answer(_ id: String?, _ result: ClassicResult) {
-        guard let id, let outlet = self.channel?.outlet else { return }
-        if outlet.queuedBytes > self.runtime.configuration.outboundLimitBytes { return self.fellBehind() }
+        guard let id else { return }
+        if self.isBehind { return self.fellBehind() }
         self.write(ClassicFrames.result(result, invocationID: id))
     }
 

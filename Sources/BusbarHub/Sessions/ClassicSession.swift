@@ -64,6 +64,7 @@ final class ClassicSession {
             }
         self.perform(self.state.lifecycle.channelOpened(channel.number, kind, now: self.now))
         self.state.isKnown = true
+        if self.state.queue.isFull { self.pauseReading() }
         channel.attached(to: self)
     }
 
@@ -135,7 +136,20 @@ final class ClassicSession {
             self.state.isTokenDue = false
         }
         self.recipient?.takesBundles = self.catchUp != nil
+        if self.catchUp == nil { self.recipient?.toldBatch = self.loop.batchNumber }
         self.write(ClassicFrames.envelope(envelope, elements: elements))
+    }
+
+    /// Shows that the server is there, and keeps the cursor of a client that hears nothing fresh, lest it be told on its
+    /// return that the log doesn't reach back to it.
+    private func keepAlive() {
+        if let recipient = self.recipient, recipient.isListening, self.catchUp == nil,
+            recipient.toldBatch != self.loop.batchNumber
+        {
+            self.sendEnvelope(cursor: self.loop.cursor)
+        } else {
+            self.write(ClassicFrames.keepAlive)
+        }
     }
 
     private func dismiss() {
@@ -180,13 +194,16 @@ final class ClassicSession {
         case .runConnected:
             self.offer(.connected)
         case .runReconnected:
-            if let channel = self.channel { self.offer(.reconnected(channel: channel.number)) }
+            guard let channel = self.channel else { return }
+            // Why: an event of an older channel that has not begun would tell nobody anything any more.
+            self.state.queue.removeWaiting { if case .reconnected = $0 { true } else { false } }
+            self.offer(.reconnected(channel: channel.number))
         case .answerStart(let succeeded):
             let starts = self.state.starts
             self.state.starts = []
             for start in starts { start.resume(returning: succeeded ? .started : .failed) }
         case .keepAlive:
-            self.write(ClassicFrames.keepAlive)
+            self.keepAlive()
         case .dismiss:
             self.dismiss()
         case .endChannel(let ending):
@@ -232,9 +249,19 @@ extension ClassicSession: SessionOwner {
     func drain() {
         self.perform(self.state.lifecycle.drained(now: self.now))
     }
+
+    func stop() {
+        self.drain()
+        self.perform(self.state.lifecycle.disconnectedFinished())
+    }
 }
 
 extension ClassicSession: RecipientOwner {
+    /// Whether more waits for the client than may.
+    var isBehind: Bool {
+        (self.channel?.outlet?.queuedBytes ?? 0) > self.runtime.configuration.outboundLimitBytes
+    }
+
     func fellBehind() {
         self.runtime.services.slowConsumer(self.id, hub: self.state.hubs.map(\.name).joined(separator: ","))
         self.endChannel(.abandon)
@@ -254,6 +281,8 @@ extension ClassicSession: RecipientOwner {
     func takeBundle(_ elements: [ByteBuffer], cursor: String) {
         if self.catchUp != nil {
             self.hold(elements)
+        } else if self.isBehind {
+            self.fellBehind()
         } else {
             self.sendEnvelope(elements, cursor: cursor)
         }

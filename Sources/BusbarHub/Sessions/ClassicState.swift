@@ -22,6 +22,8 @@ struct ClassicState: Sendable {
     var isKnown = false
     var starts: [CheckedContinuation<ClassicStart, Never>] = []
     var isForced = false
+    /// Whether the disconnected event runs or has run.
+    var isDisconnecting = false
 
     init(_ opening: ClassicOpening, _ runtime: HubRuntime) {
         let identity = opening.identity

@@ -38,6 +38,8 @@ package final class CoreSession {
     private var isPaused = false
     private var isParsing = false
     private var isForced = false
+    /// Whether the disconnected event runs or has run.
+    private var isDisconnecting = false
     var place = -1
 
     package init(
@@ -241,22 +243,28 @@ extension CoreSession {
                 }
             }
         case .disconnected(let disconnection):
-            self.context.end()
             self.runDisconnected(disconnection)
         }
     }
 
-    private func submit(_ context: ConnectionContext?, _ body: @escaping @Sendable () async -> Void) {
+    /// False if nothing is run any more.
+    @discardableResult
+    private func submit(_ context: ConnectionContext?, _ body: @escaping @Sendable () async -> Void) -> Bool {
         self.runtime.services.mailbox.submit(Work(context: context, body: body))
     }
 
     private func runDisconnected(_ disconnection: Disconnection) {
+        // Why: an event that takes long is still running when it would be forced.
+        guard !self.isDisconnecting else { return }
+        self.isDisconnecting = true
+        self.context.end()
         let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door
         let loop = self.loop.eventLoop
-        self.submit(nil) {
+        let isTaken = self.submit(nil) {
             let failure = await hub.disconnected(context, ending: disconnection, publisher: runtime)
             loop.execute { door.value.session?.disconnectedFinished(failure) }
         }
+        if !isTaken { self.perform(self.lifecycle.disconnectedFinished()) }
     }
 
     private func connectedFinished(_ failure: HubFailure?) {
@@ -380,6 +388,11 @@ extension CoreSession: SessionOwner {
 
     func drain() {
         self.end(.serverStopping)
+    }
+
+    func stop() {
+        self.drain()
+        self.perform(self.lifecycle.disconnectedFinished())
     }
 }
 

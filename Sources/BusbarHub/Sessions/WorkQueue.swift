@@ -56,6 +56,12 @@ package struct WorkQueue<Item> {
         return self.finished()
     }
 
+    /// Forgets what waits and is unwanted. The running item stays.
+    package mutating func removeWaiting(where isUnwanted: (Item) -> Bool) {
+        self.waiting.removeAll { isUnwanted($0.item) }
+        self.waitingBytes = self.waiting.reduce(0) { $0 + $1.bytes }
+    }
+
     /// Forgets what waits. The running item stays.
     package mutating func removeWaiting() {
         self.waiting.removeAll()

@@ -51,7 +51,10 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
     func begin(_ acceptance: WebSocketAcceptance, with bytes: ByteBuffer, isReadHeld: Bool) {
         guard let context = self.context else { return }
         self.isReadHeld = isReadHeld
-        self.session = acceptance.attach(self, context.eventLoop)
+        let session = acceptance.attach(self, context.eventLoop)
+        // Why: the session may have written, and found the connection broken.
+        guard self.context != nil else { return session.transportClosed(.lost) }
+        self.session = session
         context.flush()
         if case .refused = self.session { return self.end(.goingAway) }
         if case .core(let session, _) = self.session { session.started() }
