@@ -35,8 +35,7 @@ package struct StreamCore {
     package private(set) var window: Window
     package private(set) var counts = Counts()
     package private(set) var index = TopicIndex()
-    /// What the log has twice, as far as this node knows.
-    package private(set) var repeats = RepeatTable()
+    private var repeats = RepeatTable()
     private var taps: [Subscriber] = []
     private var step: UInt64 = 0
     /// The newest place the store has told this node's publishers of; delivery may still be on its way.
@@ -145,6 +144,14 @@ extension StreamCore {
         for topic in topics where self.index.remove(subscriber, from: topic) {
             subscriber.unfollow(self.receiver.stream)
         }
+    }
+
+    /// What this node knows to lie in the log for the second time.
+    package var recollection: Recollection {
+        Recollection(
+            position: self.receiver.position, repeats: self.repeats, writers: self.receiver.writers,
+            writersBefore: self.receiver.writersBefore
+        )
     }
 
     package func standing(of position: Position) -> Standing {

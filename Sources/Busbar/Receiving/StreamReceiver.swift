@@ -53,7 +53,7 @@ package struct StreamReceiver {
 
     private let counting: Guarantees.Counting
     private let limits: Limits
-    private var writers = WriterTable()
+    package private(set) var writers = WriterTable()
     /// The writers as they stood when this epoch began: what they had written by then is a repeat wherever it lies in it.
     package private(set) var writersBefore = WriterTable()
     private var formerEpochs: [Epoch] = []

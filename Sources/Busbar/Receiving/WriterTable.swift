@@ -34,6 +34,13 @@ package struct WriterTable {
         return true
     }
 
+    /// Whether a record of this key, or a later one of its writer, was admitted.
+    package func knows(_ key: RecordKey) -> Bool {
+        let writer = Writer(node: key.node, incarnation: key.incarnation)
+        let last = writer == self.latest ? self.latestSequence : self.entries[writer]?.sequence ?? 0
+        return key.sequence <= last
+    }
+
     private mutating func change(to writer: Writer) {
         self.clock += 1
         if let latest = self.latest {

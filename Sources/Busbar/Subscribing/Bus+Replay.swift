@@ -67,10 +67,8 @@ private struct StreamReplay {
         self.end = end
         self.limitBytes = limitBytes
         self.position = start
-        let index = Int(end.stream.index)
-        let writers = bus.streams[index].withCore { $0.receiver.writersBefore }
         self.catchUp = CatchUp(
-            index: index, position: start, topics: [], guarantees: bus.driver.guarantees, writers: writers
+            index: Int(end.stream.index), position: start, topics: [], guarantees: bus.driver.guarantees
         )
     }
 
@@ -112,8 +110,8 @@ private struct StreamReplay {
             throw BusError(.brokerAway, "the log can't be read: \(error.detail)")
         }
         let last = self.end.offset
-        let repeats = self.bus.streams[self.catchUp.index].withCore { $0.repeats }
-        let step = self.catchUp.pageRead(page, repeats: repeats) { $1 <= last && isWanted($0) }
+        let recollection = self.bus.streams[self.catchUp.index].withCore { $0.recollection }
+        let step = self.catchUp.pageRead(page, recollection) { $1 <= last && isWanted($0) }
         guard !step.isLost else { return self.giveUp(.newEpoch) }
         self.gaps.append(contentsOf: step.gaps)
         let reached = self.catchUp.position

@@ -22,13 +22,9 @@ package struct CatchUp {
     private let refusesRepeats: Bool
     /// Wanted topics, each from behind an offset.
     private var since: [Topic: Offset]
-    private var writers: WriterTable
+    private var writers = WriterTable()
 
-    /// - Parameter writers: as they stood when the epoch of `position` began on this node.
-    package init(
-        index: Int, position: Position, topics: some Sequence<Topic>, guarantees: Guarantees, writers: WriterTable
-    ) {
-        self.writers = writers
+    package init(index: Int, position: Position, topics: some Sequence<Topic>, guarantees: Guarantees) {
         self.index = index
         self.position = position
         self.counting = guarantees.counting
@@ -60,9 +56,9 @@ package struct CatchUp {
     }
 
     /// Takes a page read after ``nextRead``. Stops before a gap that would come between messages; the rest is read again.
-    /// - Parameter repeats: what the node knows to lie in the log for the second time.
+    /// - Parameter recollection: of the node that reads, taken after the page was read.
     package mutating func pageRead(
-        _ page: Page, repeats: RepeatTable, isWanted: (Message, Offset) -> Bool
+        _ page: Page, _ recollection: Recollection, isWanted: (Message, Offset) -> Bool
     ) -> Step {
         var step = Step()
         guard page.epoch == self.position.epoch, page.newest >= self.position.offset else {
@@ -73,7 +69,7 @@ package struct CatchUp {
             self.skip(to: Offset(page.oldest.rawValue - 1), .truncated, &step)
         }
         for record in page.records {
-            guard self.take(record, repeats, &step, isWanted) else {
+            guard self.take(record, recollection, &step, isWanted) else {
                 self.nextRead = self.position.offset
                 return step
             }
@@ -88,7 +84,7 @@ package struct CatchUp {
 
     /// False when this record belongs to the next step.
     private mutating func take(
-        _ record: StoredRecord, _ repeats: RepeatTable, _ step: inout Step, _ isWanted: (Message, Offset) -> Bool
+        _ record: StoredRecord, _ recollection: Recollection, _ step: inout Step, _ isWanted: (Message, Offset) -> Bool
     ) -> Bool {
         guard record.offset > self.position.offset else {
             if let key = try? Pack.key(of: record.bytes) { _ = self.writers.admit(key) }
@@ -104,7 +100,7 @@ package struct CatchUp {
             return true
         }
         self.advance(to: record.offset)
-        if self.writers.admit(key), !repeats.contains(record.offset) {
+        if self.writers.admit(key), !recollection.isRepeat(key, at: self.position) {
             step.messages.append(contentsOf: messages.filter { isWanted($0, record.offset) })
         }
         return true

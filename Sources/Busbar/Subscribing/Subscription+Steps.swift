@@ -95,9 +95,8 @@ extension Subscription {
 
     private func catchUp(_ index: Int, _ topics: Set<Topic>, from position: Position) {
         self.subscriber.follow(position)
-        let writers = self.bus.streams[index].withCore { $0.receiver.writersBefore }
         let catchUp = CatchUp(
-            index: index, position: position, topics: topics, guarantees: self.bus.driver.guarantees, writers: writers
+            index: index, position: position, topics: topics, guarantees: self.bus.driver.guarantees
         )
         self.state.withLock { $0.catchingUp.append(catchUp) }
     }
@@ -200,8 +199,8 @@ extension Subscription {
             guard let place = state.catchingUp.firstIndex(where: { $0.index == index }) else { return nil }
             var catchUp = state.catchingUp[place]
             let filter = catchUp
-            let repeats = self.bus.streams[index].withCore { $0.repeats }
-            let step = catchUp.pageRead(page, repeats: repeats) { filter.isWanted($0, at: $1) }
+            let recollection = self.bus.streams[index].withCore { $0.recollection }
+            let step = catchUp.pageRead(page, recollection) { filter.isWanted($0, at: $1) }
             if step.isLost {
                 state.catchingUp.remove(at: place)
                 self.beginNow(index, Set(catchUp.topics), .newEpoch, after: catchUp.position)

@@ -87,8 +87,7 @@ extension Model {
 
     mutating func catchUp(_ index: Int, _ node: Int, _ subscriber: Subscriber, from cursor: Position) {
         let topics = self.listeners[index].topics
-        var catchUp = CatchUp(index: 0, position: cursor, topics: topics, guarantees: self.guarantees,
-            writers: self.nodes[node].core.receiver.writersBefore)
+        var catchUp = CatchUp(index: 0, position: cursor, topics: topics, guarantees: self.guarantees)
         for _ in 0..<200 {
             switch self.nodes[node].core.standing(of: catchUp.position) {
             case .otherEpoch:
@@ -109,7 +108,7 @@ extension Model {
             case .inLog:
                 let filter = catchUp
                 let page = self.page(after: catchUp.nextRead)
-                let step = catchUp.pageRead(page, repeats: self.nodes[node].core.repeats) {
+                let step = catchUp.pageRead(page, self.nodes[node].core.recollection) {
                     filter.isWanted($0, at: $1)
                 }
                 if step.isLost { return self.beginNow(index, node, subscriber, .newEpoch, after: catchUp.position) }
