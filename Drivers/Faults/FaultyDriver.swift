@@ -92,7 +92,9 @@ public final class FaultyDriver: BackplaneDriver {
 
     /// The batch as the wrapped driver must see it. A writer that has seen more than is shown makes the shown epoch change.
     private func undisguised(_ batch: Batch, _ stream: StreamID) async throws(DriverError) -> Batch {
-        guard let highWater = batch.highWater, self.state.withLock({ $0.disguises[stream] != nil }) else { return batch }
+        guard let highWater = batch.highWater, self.state.withLock({ $0.disguises[stream] != nil }) else {
+            return batch
+        }
         let extent = try await self.inner.extent(of: stream)
         return self.state.withLock { state in
             let disguise = state.disguises[stream] ?? Disguise()

@@ -82,13 +82,16 @@ public final class Bus: Sendable {
         let topicBytes = topic.name.utf8.count
         guard topicBytes <= Topic.largestNameBytes else {
             throw BusError(
-                .topicTooLong, "a topic's name may have \(Topic.largestNameBytes) bytes of UTF-8; this has \(topicBytes)"
+                .topicTooLong,
+                "a topic's name may have \(Topic.largestNameBytes) bytes of UTF-8; this has \(topicBytes)"
             )
         }
         if self.throttle.isPressed {
             let deadline = self.time.now() + self.configuration.slowDownLimit
             guard await self.throttle.wait(until: deadline) else {
-                if Task.isCancelled { throw BusError(.cancelled, "the publishing task was cancelled; nothing was stored") }
+                if Task.isCancelled {
+                    throw BusError(.cancelled, "the publishing task was cancelled; nothing was stored")
+                }
                 throw BusError(.slowedDown, "a subscriber of this node is behind; publish again later")
             }
         }

@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Codecs")
 struct CodecTests {
-    private static let names = ["", ",", "|", "\\", "a\\,b|c", "👩‍👩‍👧‍👦", String(repeating: "x", count: 10_000), "\u{0}", "$busbar/h/Chat"]
+    private static let names = [
+        "", ",", "|", "\\", "a\\,b|c", "👩‍👩‍👧‍👦", String(repeating: "x", count: 10_000), "\u{0}", "$busbar/h/Chat",
+    ]
 
     private let key = RecordKey(node: 1, incarnation: 2, sequence: 3)
 
@@ -95,8 +97,11 @@ struct CodecTests {
         let messages = (1...3).map { Message(topic: Topic("t\($0)"), payload: ByteBuffer(repeating: 7, count: $0 * 5)) }
         let good = Array(buffer: Pack.encode(messages, key: self.key))
         for round in 0..<20_000 {
-            var bytes = round.isMultiple(of: 2) ? good : (0..<Int.random(in: 0...60, using: &random)).map { _ in random.next() }
-                .map { UInt8(truncatingIfNeeded: $0) }
+            var bytes =
+                round.isMultiple(of: 2)
+                ? good
+                : (0..<Int.random(in: 0...60, using: &random)).map { _ in random.next() }
+                    .map { UInt8(truncatingIfNeeded: $0) }
             for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
             }
@@ -134,7 +139,9 @@ struct CodecTests {
     func window(limitCount: Int) {
         var window = Window(limitBytes: 100_000, limitCount: limitCount)
         let stream = StreamID(0)
-        func place(_ offset: Int) -> Position { Position(stream: stream, epoch: Epoch(1), offset: Offset(UInt64(offset))) }
+        func place(_ offset: Int) -> Position {
+            Position(stream: stream, epoch: Epoch(1), offset: Offset(UInt64(offset)))
+        }
         window.restart(at: place(0))
         for offset in 1...50 {
             window.append([Message(topic: Topic("t"), payload: ByteBuffer(integer: offset))], at: place(offset))

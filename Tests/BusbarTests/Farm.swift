@@ -7,7 +7,8 @@ import Synchronization
 
 /// Runs buses for the time of `body`: one per driver. Past the end nothing of them is running.
 func withBuses<R>(
-    _ drivers: [any BackplaneDriver], _ configuration: BusConfiguration = .init(), clock: any BusClock = MonotonicClock(),
+    _ drivers: [any BackplaneDriver], _ configuration: BusConfiguration = .init(),
+    clock: any BusClock = MonotonicClock(),
     _ body: ([Bus]) async throws -> R
 ) async throws -> R {
     var logger = Logger(label: "test")

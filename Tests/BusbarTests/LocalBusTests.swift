@@ -21,7 +21,9 @@ struct LocalBusTests {
         }
     }
 
-    @Test("B-02 a message to a topic nobody listens to is published and leaves no topic behind", arguments: Backplane.allCases)
+    @Test(
+        "B-02 a message to a topic nobody listens to is published and leaves no topic behind",
+        arguments: Backplane.allCases)
     func noListener(backplane: Backplane) async throws {
         try await withBus(backplane.driver(), .watchful) { bus in
             for index in 1...10 { try await bus.publish("x", to: Topic("nobody \(index)")) }
@@ -240,11 +242,15 @@ struct LocalBusTests {
         }
     }
 
-    @Test("B-15 alternating between two topics, one subscriber sees the order of publishing", arguments: Backplane.allCases)
+    @Test(
+        "B-15 alternating between two topics, one subscriber sees the order of publishing",
+        arguments: Backplane.allCases)
     func orderAcrossTopics(backplane: Backplane) async throws {
         try await withBus(backplane.driver(), .watchful) { bus in
             let subscription = try await bus.subscribe(to: [self.topic, self.other])
-            for index in 1...60 { try await bus.publish("\(index)", to: index.isMultiple(of: 2) ? self.topic : self.other) }
+            for index in 1...60 {
+                try await bus.publish("\(index)", to: index.isMultiple(of: 2) ? self.topic : self.other)
+            }
             #expect(try await subscription.collect(60).texts == texts(1...60))
         }
     }
@@ -341,13 +347,17 @@ struct LocalBusTests {
             try await bus.publish("0", to: self.topic)
             _ = tap.take(limitBytes: .max)
             var cursor = bus.cursor(at: tap.frontier)
-            for index in 1...50 { try await bus.publish("\(index)", to: index.isMultiple(of: 2) ? self.topic : self.other) }
+            for index in 1...50 {
+                try await bus.publish("\(index)", to: index.isMultiple(of: 2) ? self.topic : self.other)
+            }
             _ = tap.take(limitBytes: .max)
             let frontier = tap.frontier
             try await bus.publish("51", to: self.topic)
             var found: [String] = []
             while bus.cursor(at: frontier) != cursor {
-                let delivery = try await bus.replay(from: cursor, upTo: frontier, limitBytes: 400) { $0.topic == self.topic }
+                let delivery = try await bus.replay(from: cursor, upTo: frontier, limitBytes: 400) {
+                    $0.topic == self.topic
+                }
                 found += delivery.messages.map(\.text)
                 #expect(delivery.gaps.isEmpty)
                 cursor = bus.cursor(at: delivery.frontier)

@@ -48,7 +48,8 @@ struct OutboundTests {
         }
     }
 
-    @Test("O-31 closing sends what waits or fails it by the deadline; afterwards nothing is taken and nothing runs again")
+    @Test(
+        "O-31 closing sends what waits or fails it by the deadline; afterwards nothing is taken and nothing runs again")
     func closes() async throws {
         let driver = FaultyDriver(wrapping: MemoryDriver())
         try await withBus(driver) { bus in
@@ -132,7 +133,9 @@ struct OutboundTests {
         }
     }
 
-    @Test("many publishers at once: every message is delivered once, each publisher's own in its order", arguments: Backplane.allCases)
+    @Test(
+        "many publishers at once: every message is delivered once, each publisher's own in its order",
+        arguments: Backplane.allCases)
     func manyPublishers(backplane: Backplane) async throws {
         try await withBus(backplane.driver(), .watchful) { bus in
             let subscription = try await bus.subscribe(to: [self.topic])

@@ -29,7 +29,8 @@ struct PositionTests {
         try await withBus(MemoryDriver()) { bus in
             try await bus.publish("1", to: self.topic)
             let head = try #require(bus.heads().first).position
-            let future = Position(stream: self.stream, epoch: head.epoch, offset: Offset(head.offset.rawValue + 1_000_000))
+            let future = Position(
+                stream: self.stream, epoch: head.epoch, offset: Offset(head.offset.rawValue + 1_000_000))
             let cursor = bus.cursor(at: Frontier(positions: [future]))
             let subscription = try await bus.subscribe(to: [self.topic], from: cursor)
             try await bus.publish("2", to: self.topic)
@@ -39,12 +40,16 @@ struct PositionTests {
         }
     }
 
-    @Test("P-20 when the epoch changes every subscriber is told at once and none falls silent", arguments: ["wrapper", "broker"])
+    @Test(
+        "P-20 when the epoch changes every subscriber is told at once and none falls silent",
+        arguments: ["wrapper", "broker"])
     func epochChanges(by culprit: String) async throws {
         let broker = MemoryBroker()
         let driver = FaultyDriver(wrapping: MemoryDriver(broker: broker))
         try await withBus(driver, .watchful) { bus in
-            let subscriptions = [try await bus.subscribe(to: [self.topic]), try await bus.subscribe(to: [Topic("quiet")])]
+            let subscriptions = [
+                try await bus.subscribe(to: [self.topic]), try await bus.subscribe(to: [Topic("quiet")]),
+            ]
             try await bus.publish("1", to: self.topic)
             #expect(try await subscriptions[0].collect(1).texts == ["1"])
             if culprit == "wrapper" { try await driver.beginEpoch(of: self.stream) } else { broker.wipe(self.stream) }
@@ -103,7 +108,9 @@ struct PositionTests {
         let broker = MemoryBroker()
         try await withBus(MemoryDriver(broker: broker), clock: Skewed(skew: .seconds(10))) { early in
             try await withBus(MemoryDriver(broker: broker), clock: Skewed(skew: .seconds(-10))) { late in
-                let subscriptions = [try await early.subscribe(to: [self.topic]), try await late.subscribe(to: [self.topic])]
+                let subscriptions = [
+                    try await early.subscribe(to: [self.topic]), try await late.subscribe(to: [self.topic]),
+                ]
                 for index in 1...40 {
                     try await (index.isMultiple(of: 2) ? early : late).publish("\(index)", to: self.topic)
                 }
@@ -117,7 +124,9 @@ struct PositionTests {
         var configuration = BusConfiguration()
         configuration.farmKey = .generate()
         configuration.streams = 2
-        let cursor = try await withBus(MemoryDriver(), configuration) { try await $0.subscribe(to: [self.topic]).cursor }
+        let cursor = try await withBus(MemoryDriver(), configuration) {
+            try await $0.subscribe(to: [self.topic]).cursor
+        }
         configuration.streams = streams
         try await withBus(MemoryDriver(), configuration) { bus in
             let subscription = try await bus.subscribe(to: [self.topic], from: cursor)

@@ -11,7 +11,8 @@ private struct Script {
     private(set) var outcomes: [UInt64: String] = [:]
     var now = Moment(nanoseconds: 0)
 
-    init(_ change: (inout BusConfiguration) -> Void = { _ in }, largestRecordBytes: Int = 1 << 20, isLive: Bool = true) {
+    init(_ change: (inout BusConfiguration) -> Void = { _ in }, largestRecordBytes: Int = 1 << 20, isLive: Bool = true)
+    {
         var configuration = BusConfiguration()
         change(&configuration)
         let limits = PublishLane.Limits(configuration, largestRecordBytes: largestRecordBytes)
@@ -37,7 +38,9 @@ private struct Script {
     mutating func succeed() { self.apply { $0.appended(now: $1, effects: &$2) } }
     mutating func close(_ deadline: Duration) { self.apply { $0.close(now: $1, deadline: deadline, effects: &$2) } }
 
-    mutating func fail(_ code: DriverError.Code = .unreachable, _ recovery: DriverError.Recovery = .retry(after: .seconds(1))) {
+    mutating func fail(
+        _ code: DriverError.Code = .unreachable, _ recovery: DriverError.Recovery = .retry(after: .seconds(1))
+    ) {
         let error = DriverError(code, during: "append", recovery: recovery, detail: "no")
         self.apply { $0.appendFailed(error, now: $1, effects: &$2) }
     }

@@ -42,7 +42,8 @@ private struct Script {
     /// Answers the oldest open read.
     mutating func answer(_ offsets: UInt64..., epoch: UInt64 = 1, oldest: UInt64 = 1, newest: UInt64) {
         let page = Page(
-            epoch: Epoch(epoch), records: offsets.map { Self.record($0) }, oldest: Offset(oldest), newest: Offset(newest)
+            epoch: Epoch(epoch), records: offsets.map { Self.record($0) }, oldest: Offset(oldest),
+            newest: Offset(newest)
         )
         let request = self.reads.removeFirst()
         self.apply { $0.pageRead(page, for: request, now: $1, effects: &$2) }
@@ -72,7 +73,8 @@ private struct Script {
         for effect in effects {
             switch effect {
             case .deliver(let record): self.log.append("\(record.offset)")
-            case .gap(let gap): self.log.append("gap \(gap.reason) \(gap.after?.offset.rawValue ?? 0)-\(gap.upTo.offset)")
+            case .gap(let gap):
+                self.log.append("gap \(gap.reason) \(gap.after?.offset.rawValue ?? 0)-\(gap.upTo.offset)")
             case .read(let request): self.reads.append(request)
             case .check: self.checks += 1
             case .drop(let offset, let why): self.log.append("drop \(why) \(offset)")
@@ -124,7 +126,9 @@ struct ReceivingRuleTests {
         #expect(script.reads.isEmpty)
     }
 
-    @Test("P-20 a change of epoch is a gap at once, and live delivery goes on", arguments: ["record", "live", "page", "check"])
+    @Test(
+        "P-20 a change of epoch is a gap at once, and live delivery goes on",
+        arguments: ["record", "live", "page", "check"])
     func newEpoch(noticedBy: String) throws {
         var script = Script(startingAt: 9)
         switch noticedBy {

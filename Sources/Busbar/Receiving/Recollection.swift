@@ -10,13 +10,19 @@ package struct Recollection {
     private let repeats: RepeatTable
     private let writers: WriterTable
     private let writersBefore: WriterTable
+    private let skipped: [SkippedStretch]
 
     /// - Parameters:
     ///   - position: how far the node has come.
     ///   - repeats: what it has met up to there for the second time.
     ///   - writers: whose records it has met up to there.
     ///   - writersBefore: the same when the present epoch began.
-    package init(position: Position?, repeats: RepeatTable, writers: WriterTable, writersBefore: WriterTable) {
+    ///   - skipped: where it has met nothing.
+    package init(
+        position: Position?, repeats: RepeatTable, writers: WriterTable, writersBefore: WriterTable,
+        skipped: [SkippedStretch] = []
+    ) {
+        self.skipped = skipped
         self.position = position
         self.repeats = repeats
         self.writers = writers
@@ -28,7 +34,18 @@ package struct Recollection {
         guard let position = self.position, position.epoch == place.epoch else { return false }
         if place.offset > position.offset { return self.writers.knows(key) }
         return self.repeats.contains(place.offset) || self.writersBefore.knows(key)
+            || self.skipped.contains { $0.after < place.offset && place.offset <= $0.upTo && $0.writers.knows(key) }
     }
+}
+
+/// Offsets that a node passed with a gap, and whose records it had met by then. What lies there may be met again by reading.
+package struct SkippedStretch {
+    /// So many are remembered, the newest.
+    package static let limit = 8
+
+    package let after: Offset
+    package let upTo: Offset
+    package let writers: WriterTable
 }
 
 /// Offsets of one epoch at which a node met a record for the second time, in offset order. Bounded: the newest 1 024 are kept.

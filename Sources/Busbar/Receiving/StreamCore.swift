@@ -150,7 +150,7 @@ extension StreamCore {
     package var recollection: Recollection {
         Recollection(
             position: self.receiver.position, repeats: self.repeats, writers: self.receiver.writers,
-            writersBefore: self.receiver.writersBefore
+            writersBefore: self.receiver.writersBefore, skipped: self.receiver.skipped
         )
     }
 

@@ -56,6 +56,8 @@ package struct StreamReceiver {
     package private(set) var writers = WriterTable()
     /// The writers as they stood when this epoch began: what they had written by then is a repeat wherever it lies in it.
     package private(set) var writersBefore = WriterTable()
+    /// The newest stretches of this epoch that were passed with a gap.
+    package private(set) var skipped: [SkippedStretch] = []
     private var formerEpochs: [Epoch] = []
     /// Where an epoch begins of which records have come, but of which the store has not said yet that it is the present one.
     private var announced: Position?
@@ -274,6 +276,8 @@ extension StreamReceiver {
 
     private mutating func skip(to offset: Offset, reason: Gap.Reason, effects: inout [Effect]) {
         guard let from = self.position, offset > from.offset else { return }
+        if self.skipped.count == SkippedStretch.limit { self.skipped.removeFirst() }
+        self.skipped.append(SkippedStretch(after: from.offset, upTo: offset, writers: self.writers))
         self.move(to: offset)
         let upTo = Position(stream: self.stream, epoch: from.epoch, offset: offset)
         effects.append(.gap(Gap(stream: self.stream, reason: reason, after: from, upTo: upTo)))
@@ -291,6 +295,7 @@ extension StreamReceiver {
         let position = Position(stream: self.stream, epoch: epoch, offset: offset)
         self.position = position
         self.known = offset
+        self.skipped.removeAll()
         self.held.removeAll()
         self.heldBytes = 0
         self.reading = nil

@@ -97,7 +97,8 @@ extension Model {
                 subscriber.follow(ahead: catchUp.position)
                 return
             case .inWindow:
-                let page = self.nodes[node].core.windowPage(after: catchUp.position, limitBytes: 200) { message, offset in
+                let page = self.nodes[node].core.windowPage(after: catchUp.position, limitBytes: 200) {
+                    message, offset in
                     catchUp.isWanted(message, at: offset)
                 }
                 self.record([], page.messages, upTo: page.end, index)

@@ -167,7 +167,8 @@ extension Model {
     private var isSettled: Bool {
         self.nodes.allSatisfy { node in
             node.append == nil && node.reads.isEmpty && node.lane.isDrained && node.incoming.isEmpty
-                && node.core.receiver.position?.epoch == self.epoch && node.core.receiver.position?.offset == self.newest
+                && node.core.receiver.position?.epoch == self.epoch
+                && node.core.receiver.position?.offset == self.newest
         }
     }
 

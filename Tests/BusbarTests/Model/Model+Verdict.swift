@@ -73,7 +73,9 @@ extension Model {
 
     func verdict() -> String? {
         let catalogue = self.catalogue()
-        if let id = self.accepted.first(where: { catalogue[$0] == nil }) { return "\(id) was accepted and never stored" }
+        if let id = self.accepted.first(where: { catalogue[$0] == nil }) {
+            return "\(id) was accepted and never stored"
+        }
         if let id = self.withdrawn.first(where: { catalogue[$0] != nil }) { return "\(id) was refused and yet stored" }
         let gaps = self.nodes.flatMap { self.heard($0).gaps }
         for index in self.listeners.indices {
@@ -86,8 +88,12 @@ extension Model {
         let listener = self.listeners[index]
         let gaps = nodeGaps + listener.gaps
         if listener.isStuck { return "never caught up" }
-        if let id = self.repeated(in: listener.seen, catalogue, behind: gaps) { return "got \(id) too often: \(listener.seen)" }
-        if !self.isInOrder(listener.seen, catalogue, behind: gaps) { return "got things out of order: \(listener.seen)" }
+        if let id = self.repeated(in: listener.seen, catalogue, behind: gaps) {
+            return "got \(id) too often: \(listener.seen)"
+        }
+        if !self.isInOrder(listener.seen, catalogue, behind: gaps) {
+            return "got things out of order: \(listener.seen)"
+        }
         let seen = Set(listener.seen)
         for (id, copies) in catalogue where !seen.contains(id) {
             let places = copies.map { self.history[$0] }

@@ -141,7 +141,8 @@ struct Model {
         case 0..<15: self.answerAppend(node, isCalm: isCalm)
         case 15..<40: self.deliver(node, isCalm: isCalm)
         case 40..<50: self.answerRead(node, isCalm: isCalm)
-        case 50..<60: if !self.listeners.isEmpty { self.take(self.pick(self.listeners.count), limitBytes: self.pick(400)) }
+        case 50..<60:
+            if !self.listeners.isEmpty { self.take(self.pick(self.listeners.count), limitBytes: self.pick(400)) }
         case 60..<66: self.pass(milliseconds: isCalm ? 200 : 50 + self.pick(2_000))
         case 66..<70: self.check(node)
         case 70..<88: self.publish(node)
