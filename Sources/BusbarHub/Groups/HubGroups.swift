@@ -2,6 +2,9 @@
 ///
 /// A group is a name: it exists while it has members, and what a name looks like is the application's business, but it
 /// is not empty and has at most 8 KiB. Names are compared exactly. Membership ends with the connection.
+///
+/// A connection may be in any number of groups, each of which takes memory on its node; a hub that lets clients choose
+/// names decides how many are enough. What a classic client takes along to another node is the groups that fit 4 KiB.
 public struct HubGroups: Sendable {
     let sender: HubSender
 

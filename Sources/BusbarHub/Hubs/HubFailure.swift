@@ -53,6 +53,8 @@ package struct HubFailure: Error, Hashable, Sendable {
             self.init(.hubError, error.message, data: error.data.flatMap { Self.text(of: $0) })
         case is CancellationError:
             self.init(.cancelled, "The call was cancelled.")
+        case let error as HubSendError where error.code == .cancelled:
+            self.init(.cancelled, error.description)
         default:
             self.init(.thrown("\(type(of: error))"), Self.describe(error))
         }
@@ -77,6 +79,19 @@ package struct HubFailure: Error, Hashable, Sendable {
 }
 
 extension HubFailure {
+    /// Whether the client brought it about, by what it sent or by leaving, and not the hub.
+    package var isClientsDoing: Bool {
+        switch self.kind {
+        case .hubError, .cancelled, .unknownMethod, .argumentCount, .argumentMismatch: true
+        case .thrown, .hubUnavailable: false
+        }
+    }
+
+    /// What went wrong, in one line of at most 256 characters: a client may have chosen part of the text.
+    package var logText: String {
+        String(self.message.prefix(256).map { $0.isNewline || ($0.asciiValue ?? 32) < 32 ? " " : $0 })
+    }
+
     /// Whether the text is meant for the caller: classic results then say so with `H` and carry ``data``.
     package var isHubError: Bool { self.kind == .hubError }
 

@@ -42,6 +42,16 @@ extension RuntimeServices {
             metadata: ["connection": "\(id)", "hub": "\(hub)", "limit": "\(self.configuration.groupLimit)"])
     }
 
+    /// Counts a call or an event that failed, and logs it.
+    ///
+    /// Why some at debug level: clients could write the log at will.
+    func note(_ failure: HubFailure, _ what: Logger.Message, connection: String, hub: String) {
+        self.metrics.failures.increment()
+        self.logger.log(
+            level: failure.isClientsDoing ? .debug : .info, what,
+            metadata: ["hub": "\(hub)", "connection": "\(connection)", "error": "\(failure.logText)"])
+    }
+
     /// A connection is ended because it doesn't read what it is sent. Counted and logged once per connection.
     func slowConsumer(_ id: String, hub: String) {
         self.metrics.slowConsumers.increment()

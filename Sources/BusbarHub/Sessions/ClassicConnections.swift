@@ -194,6 +194,11 @@ package final class ClassicChannel {
         self.early = []
     }
 
+    /// What was written has been taken: a client that was not read for want of reading itself is read again.
+    package func drained() {
+        self.session?.resumeIfPaused()
+    }
+
     var isOpen: Bool { self.closing == nil }
 
     /// The connection is here: hands over what came before it.

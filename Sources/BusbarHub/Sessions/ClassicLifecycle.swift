@@ -188,7 +188,7 @@ package struct ClassicLifecycle: Sendable {
 
     /// This node stops; the client may go on elsewhere.
     package mutating func drained(now: NIODeadline) -> [Effect] {
-        self.endChannelIfOpen(.goingAway) + self.end(Disconnection(.serverStopping), now: now)
+        self.endChannelIfOpen(.normal) + self.end(Disconnection(.serverStopping), now: now)
     }
 
     private func endChannelIfOpen(_ ending: OutletEnding) -> [Effect] {

@@ -138,10 +138,8 @@ extension ClassicSession {
     }
 
     private func note(_ failure: HubFailure, _ what: Logger.Message) {
-        self.runtime.services.metrics.failures.increment()
-        guard !failure.isHubError else { return }
-        self.runtime.services.logger.info(
-            what, metadata: ["connection": "\(self.id)", "error": "\(failure.message)"])
+        self.runtime.services.note(
+            failure, what, connection: self.id, hub: self.state.hubs.map(\.name).joined(separator: ","))
     }
 }
 

@@ -125,6 +125,8 @@ final class ClassicSession {
         guard let outlet = self.channel?.outlet else { return }
         outlet.write(frame)
         outlet.flush()
+        // Why: a client that calls faster than it reads is slowed down before it is ended.
+        if self.isClogged { self.pauseReading() }
     }
 
     /// An envelope with these elements and whatever the client has to be told besides.
@@ -168,8 +170,13 @@ final class ClassicSession {
         outlet.pauseReading()
     }
 
+    private var queuedBytes: Int { self.channel?.outlet?.queuedBytes ?? 0 }
+
+    /// Whether the client has so much to read that it had better not call.
+    private var isClogged: Bool { self.queuedBytes > self.runtime.configuration.outboundLimitBytes / 2 }
+
     func resumeReading() {
-        guard !self.state.queue.isFull else { return }
+        guard !self.state.queue.isFull, !self.isClogged else { return }
         self.isPaused = false
         self.channel?.outlet?.resumeReading()
     }

@@ -96,6 +96,11 @@ package final class CoreSession {
         self.perform(self.lifecycle.transportClosed(closing, now: self.loop.eventLoop.now))
     }
 
+    /// What was written has been taken: a client that was not read for want of reading itself is read again.
+    package func drained() {
+        self.resume()
+    }
+
     private func end(_ cause: CoreLifecycle.Cause) {
         self.perform(self.lifecycle.end(cause, now: self.loop.eventLoop.now))
     }
@@ -159,6 +164,8 @@ extension CoreSession {
         }
         self.lifecycle.messageReceived(isPing: false, now: self.loop.eventLoop.now)
         switch message {
+        case .invocation(let invocation) where !invocation.streamIDs.isEmpty:
+            self.refuseUpload(invocation)
         case .invocation(let invocation):
             var invocation = invocation
             invocation.arguments = invocation.arguments.copy()
@@ -171,6 +178,13 @@ extension CoreSession {
         case .ping, .streamItem, .completion, .cancelInvocation, .ack, .sequence, .unknown:
             break
         }
+    }
+
+    /// Why not called without its streams: the client would wait for somebody to take their items.
+    private func refuseUpload(_ invocation: CoreInvocation) {
+        guard let id = invocation.invocationID else { return }
+        let text = "Client sent \(invocation.streamIDs.count) stream(s), Hub method expects 0."
+        self.complete(id, .error(HubFailure(.hubError, text).coreText(method: invocation.target, detailed: false)))
     }
 
     private func refuseStream(_ invocation: CoreInvocation) {
@@ -189,8 +203,13 @@ extension CoreSession {
         outlet.pauseReading()
     }
 
+    /// Whether the client has so much to read that it had better not call.
+    private var isClogged: Bool {
+        (self.outlet?.queuedBytes ?? 0) > self.runtime.configuration.outboundLimitBytes / 2
+    }
+
     private func resume() {
-        guard self.isPaused, !self.work.isFull else { return }
+        guard self.isPaused, !self.work.isFull, !self.isClogged else { return }
         self.isPaused = false
         self.lifecycle.readingResumed(now: self.loop.eventLoop.now)
         self.parse()
@@ -298,11 +317,7 @@ extension CoreSession {
     }
 
     private func note(_ failure: HubFailure, _ what: Logger.Message) {
-        self.runtime.services.metrics.failures.increment()
-        guard !failure.isHubError else { return }
-        self.runtime.services.logger.info(
-            what,
-            metadata: ["hub": "\(self.hub.name)", "connection": "\(self.context.id)", "error": "\(failure.message)"])
+        self.runtime.services.note(failure, what, connection: self.context.id, hub: self.hub.name)
     }
 }
 
@@ -323,6 +338,8 @@ extension CoreSession {
         guard let outlet = self.outlet else { return }
         outlet.write(frame)
         outlet.flush()
+        // Why: a client that calls faster than it reads is slowed down before it is ended.
+        if self.isClogged { self.pause() }
     }
 
     private func perform(_ effects: [CoreLifecycle.Effect]) {

@@ -3,17 +3,13 @@ import BusbarProtocol
 import NIOCore
 
 /// A group of a hub, as a connection is in it.
-package struct HubGroup: Hashable, Comparable, Sendable {
+package struct HubGroup: Hashable, Sendable {
     package let hub: String
     package let name: String
 
     package init(hub: String, name: String) {
         self.hub = hub
         self.name = name
-    }
-
-    package static func < (left: Self, right: Self) -> Bool {
-        (left.hub, left.name) < (right.hub, right.name)
     }
 }
 
@@ -30,10 +26,12 @@ package struct GroupsToken: Sendable {
     }
 
     /// The token for a connection that is in `groups`, of which those that don't fit are left out.
+    ///
+    /// Why in no order: sorting thousands of groups at each change of one of them would keep the event loop busy.
     package func seal(_ groups: some Sequence<HubGroup>, connectionID: String) -> String {
         var bytes = ByteBuffer()
         Self.write(connectionID, into: &bytes)
-        for group in groups.sorted() {
+        for group in groups {
             let needed = group.hub.utf8.count + group.name.utf8.count + 4
             guard bytes.readableBytes + needed <= Self.limitBytes else { continue }
             Self.write(group.hub, into: &bytes)

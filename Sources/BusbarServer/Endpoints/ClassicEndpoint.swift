@@ -20,7 +20,7 @@ extension Router {
         do throws(ProtocolError) {
             hubs = try self.listedHubs(call)
         } catch {
-            return .respond(.text(400, "connectionData: \(error.detail)"))
+            return .respond(.text(400, error.detail))
         }
         let route = ClassicRoute(path: call.http.path)
         switch route {
@@ -58,7 +58,7 @@ extension Router {
         var hubs: [RegisteredHub] = []
         for name in try ClassicJSON.parseConnectionData(data) {
             guard let hub = self.hubs.hub(named: name) else {
-                throw ProtocolError(.invalidProperty, "one of the hubs does not exist")
+                throw ProtocolError(.invalidProperty, "connectionData: one of the hubs does not exist")
             }
             hubs.append(hub)
         }

@@ -16,6 +16,15 @@ enum SocketSession {
         }
     }
 
+    /// The kernel has taken what waited for it.
+    func drained() {
+        switch self {
+        case .core(let session, _): session.drained()
+        case .classic(let channel): channel.drained()
+        case .refused: break
+        }
+    }
+
     func transportClosed(_ closing: TransportClosing) {
         switch self {
         case .core(let session, _): session.transportClosed(closing)

@@ -99,10 +99,19 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
         if self.isWritable {
             if self.phase == .open { self.deadline = .distantFuture }
             if let payload = self.owedPong.take() { self.answerPing(payload) }
+            if self.isPaused { self.announceRoom(context.eventLoop) }
         } else if self.phase == .open {
             self.deadline = .now() + self.limits.sendTimeout
         }
         context.fireChannelWritabilityChanged()
+    }
+
+    /// Tells the session that what it wrote has been taken.
+    ///
+    /// Why not at once: this may be in the middle of one of its own writes.
+    private func announceRoom(_ eventLoop: any EventLoop) {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.execute { bound.value.session.drained() }
     }
 
     /// Tells the session, once, that its transport is gone.

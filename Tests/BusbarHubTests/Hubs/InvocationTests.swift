@@ -243,4 +243,12 @@ struct InvocationTests {
         #expect(try await self.bench.call("echo", raw).failure?.kind == .argumentMismatch)
         #expect(try await self.bench.call("echo", raw, rules: .core).failure == nil)
     }
+
+    @Test("what a log says of a failure is one short line, whatever the client called")
+    func logText() {
+        let failure = HubFailure(.unknownMethod, "'a\r\n\u{1B}[31mforged" + String(repeating: "x", count: 10_000))
+        #expect(failure.logText.hasPrefix("'a  [31mforged"))
+        #expect(failure.logText.count == 256)
+        #expect(failure.isClientsDoing)
+    }
 }

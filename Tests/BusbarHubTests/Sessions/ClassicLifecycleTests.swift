@@ -92,6 +92,6 @@ struct ClassicLifecycleTests {
         var life = self.live()
         expect(life.aborted(now: self.start).prefix(2) == [.dismiss, .endChannel(.normal)])
         life = self.live()
-        expect(life.drained(now: self.start).first == .endChannel(.goingAway))
+        expect(life.drained(now: self.start).first == .endChannel(.normal))
     }
 }

@@ -26,6 +26,11 @@ struct ClassicPeer: Sendable {
         try await self.loop.submit { self.channel.value.received(ByteBuffer(string: text)) }.get()
     }
 
+    /// What was written has been taken.
+    func drained() async throws {
+        try await self.loop.submit { self.channel.value.drained() }.get()
+    }
+
     func call(_ method: String, _ arguments: String = "[]", id: Int? = nil, hub: String = "testhub") async throws {
         let id = id.map { ",\"I\":\($0)" } ?? ""
         try await self.send("{\"H\":\"\(hub)\",\"M\":\"\(method)\",\"A\":\(arguments)\(id)}")

@@ -300,4 +300,21 @@ struct ClassicSessionTests {
             #expect(await peer.next() == "{}")
         }
     }
+
+    @Test("a client that doesn't read its answers isn't read either, until it has caught up")
+    func unreadAnswers() async throws {
+        var configuration = HubConfiguration()
+        configuration.outboundLimitBytes = 1_000
+        try await Room.open(configuration: configuration) { room in
+            let (peer, _) = try await room.started("c1")
+            peer.sink.getStuck()
+            let text = String(repeating: "x", count: 600)
+            for index in 0..<2 {
+                try await peer.call("echo", "[\"\(text)\"]", id: index)
+                _ = await peer.next()
+            }
+            try await peer.loop.submit {}.get()
+            try await peer.sink.expectReadingToWait { try await peer.drained() }
+        }
+    }
 }

@@ -149,6 +149,37 @@ struct CoreSessionTests {
         }
     }
 
+    @Test("a client that doesn't read its answers isn't read either, whoever makes them, until it has caught up")
+    func unreadAnswers() async throws {
+        var configuration = HubConfiguration()
+        configuration.outboundLimitBytes = 1_000
+        try await Room.open(configuration: configuration) { room in
+            for type in [1, 4] {
+                let peer = try await room.connected("c\(type)")
+                peer.sink.getStuck()
+                let text = String(repeating: "x", count: 600)
+                for index in 0..<2 {
+                    try await peer.send(#"{"type":\#(type),"invocationId":"\#(text)\#(index)","target":"echo","arguments":[1]}"#)
+                    _ = await peer.next()
+                }
+                try await peer.loop.submit {}.get()
+                try await peer.sink.expectReadingToWait { try await peer.drained() }
+            }
+        }
+    }
+
+    @Test("core 1.15: a call that brings streams for a method without them is answered with an error")
+    func uploadForNobody() async throws {
+        try await Room.open { room in
+            let peer = try await room.connected("c1")
+            let text = "Client sent 2 stream(s), Hub method expects 0."
+            try await peer.send(#"{"type":1,"invocationId":"1","target":"Echo","arguments":[1],"streamIds":["a","b"]}"#)
+            #expect(
+                await peer.next()
+                    == #"{"type":3,"invocationId":"1","error":"An unexpected error occurred invoking 'Echo' on the server. HubException: \#(text)"}"#)
+        }
+    }
+
     @Test("core 1.18: what a client sent before an orderly goodbye is carried out, then it is disconnected")
     func goodbye() async throws {
         try await Room.open { room in
@@ -301,6 +332,7 @@ struct CoreSessionTests {
             stuck.sink.getStuck()
             let hub = try #require(room.runtime.context(for: TestHub.self))
             for index in 0..<100 {
+                // Why one by one: what is sent at once may become one batch, which passes as a whole.
                 try await hub.clients.all.send("received", "\(index)")
                 #expect(await healthy.next() == self.text("\(index)"))
             }

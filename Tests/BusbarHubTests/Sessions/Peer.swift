@@ -1,6 +1,7 @@
 import BusbarHub
 import NIOCore
 import Synchronization
+import Testing
 
 /// What a client has been sent, text by text, and how its channel ended. Waits are bounded by the test's time limit.
 final class Sink: Sendable {
@@ -41,6 +42,14 @@ final class Sink: Sendable {
     /// The kernel takes nothing any more.
     func getStuck() { self.state.withLock { $0.isStuck = true } }
 
+    /// The kernel has taken everything.
+    func getFree() {
+        self.state.withLock { state in
+            state.isStuck = false
+            state.queuedBytes = 0
+        }
+    }
+
     fileprivate func paused() { self.state.withLock { $0.pauses += 1 } }
     fileprivate func resumed() { self.state.withLock { $0.resumes += 1 } }
     fileprivate func flushed() { self.state.withLock { $0.flushes += 1 } }
@@ -61,6 +70,19 @@ final class Sink: Sendable {
             return state.waiter.take()
         }
         waiter?.resume(returning: nil)
+    }
+}
+
+extension Sink {
+    /// Expects that the client is not being read, and is again when everything that was written has been taken.
+    /// - Parameter drained: tells its session that the outlet has room.
+    func expectReadingToWait(_ drained: () async throws -> Void) async throws {
+        #expect(self.pauses == 1)
+        try await drained()
+        #expect(self.resumes == 0)
+        self.getFree()
+        try await drained()
+        #expect(self.resumes == 1)
     }
 }
 

@@ -233,6 +233,11 @@ struct CorePeer: Sendable {
         }.get()
     }
 
+    /// What was written has been taken.
+    func drained() async throws {
+        try await self.loop.submit { self.session.value.drained() }.get()
+    }
+
     /// Sends records, each given without its separator.
     func send(_ records: String...) async throws {
         try await self.sendBytes(records.map { $0 + "\u{1E}" }.joined())
