@@ -96,6 +96,10 @@ package struct ClassicConnections: Sendable {
     }
 
     /// Brings a channel and its connection together on the channel's loop, wherever the connection is.
+    ///
+    /// The newest channel decides where the connection belongs: each claim has the loop that was claimed before send the
+    /// connection on, or, if it only waits for it, give up waiting. A connection that arrives where it no longer belongs
+    /// goes on at once.
     private func attach(_ channel: ClassicChannel, on handle: LoopHandle) {
         let loop = handle.session.value
         let ticket: ClassicDirectory.Ticket
@@ -108,48 +112,58 @@ package struct ClassicConnections: Sendable {
             return session.open(channel)
         case .known(let known, let home): (ticket, previous) = (known, home)
         }
-        if let session = loop.classicSession(ticket) { return session.open(channel) }
-        if loop.await(ticket, .open(channel)) { return }
-        guard previous !== handle else { return channel.end(.failed) }
-        loop.classic[ticket] = .arriving([.open(channel)])
-        previous.eventLoop.execute { self.release(ticket, from: previous, to: handle) }
+        if let session = loop.classicSession(ticket) {
+            session.open(channel)
+        } else if !loop.await(ticket, .open(channel)) {
+            loop.classic[ticket] = .arriving([.open(channel)])
+        }
+        guard previous !== handle else { return }
+        previous.eventLoop.execute {
+            self.moveOn(ticket, from: previous)
+            handle.eventLoop.execute { self.stopWaiting(ticket, on: handle) }
+        }
     }
 
-    /// Takes a connection off its loop and sends it to another one, if that is still its home.
-    private func release(_ ticket: ClassicDirectory.Ticket, from handle: LoopHandle, to next: LoopHandle) {
-        let loop = handle.session.value
-        if loop.await(ticket, .perform { _ in self.release(ticket, from: handle, to: next) }) { return }
-        let isWanted = self.directory.home(of: ticket) === next
-        let state = isWanted ? loop.classicSession(ticket)?.release() : nil
-        next.eventLoop.execute { self.arrived(ticket, state, on: next) }
+    /// Sends a connection from a loop where it no longer belongs to the one where it does.
+    private func moveOn(_ ticket: ClassicDirectory.Ticket, from handle: LoopHandle) {
+        self.stopWaiting(ticket, on: handle)
+        guard let home = self.directory.home(of: ticket), home !== handle,
+            let state = handle.session.value.classicSession(ticket)?.release()
+        else { return }
+        home.eventLoop.execute { self.arrived(ticket, state, on: home) }
     }
 
-    /// A connection has arrived; nil if it was over before it could be sent, or has been called elsewhere since.
-    private func arrived(_ ticket: ClassicDirectory.Ticket, _ state: ClassicState?, on handle: LoopHandle) {
+    /// A connection has arrived at a loop, which need not be its home any more.
+    private func arrived(_ ticket: ClassicDirectory.Ticket, _ state: ClassicState, on handle: LoopHandle) {
         let loop = handle.session.value
-        guard case .arriving(let errands) = loop.classic[ticket] else { return }
-        loop.classic[ticket] = nil
-        if let state { _ = ClassicSession(self.runtime, handle, ticket, state) }
+        let errands = loop.takeErrands(ticket)
+        let session = ClassicSession(self.runtime, handle, ticket, state)
         for errand in errands {
             switch errand {
-            case .open(let channel):
-                if let session = loop.classicSession(ticket) {
-                    session.open(channel)
-                } else if self.runtime.services.isDraining {
-                    channel.end(.goingAway)
-                } else if channel.isOpen {
-                    self.attach(channel, on: handle)
-                }
-            case .perform(let body):
-                if let session = loop.classicSession(ticket) {
-                    body(session)
-                } else {
-                    self.directory.perform(ticket, body)
-                }
+            case .open(let channel): session.open(channel)
+            case .perform(let body): body(session)
             }
         }
         // Why: while it was on its way, nobody could tell it that the node stops.
         if self.runtime.services.isDraining { loop.classicSession(ticket)?.drain() }
+        self.moveOn(ticket, from: handle)
+    }
+
+    /// Does without a connection that won't come, because it belongs elsewhere or is over.
+    func stopWaiting(_ ticket: ClassicDirectory.Ticket, on handle: LoopHandle) {
+        let loop = handle.session.value
+        guard self.directory.home(of: ticket) !== handle else { return }
+        for errand in loop.takeErrands(ticket) {
+            switch errand {
+            case .open(let channel) where !channel.isOpen: break
+            case .open(let channel) where self.directory.ticket(of: channel.opening.identity.id) == ticket:
+                // Why: a newer channel has claimed the connection.
+                channel.end(.normal)
+            case .open(let channel) where self.runtime.services.isDraining: channel.end(.goingAway)
+            case .open(let channel): self.attach(channel, on: handle)
+            case .perform(let body): self.directory.perform(ticket, body)
+            }
+        }
     }
 }
 

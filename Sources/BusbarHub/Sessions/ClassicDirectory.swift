@@ -59,10 +59,13 @@ final class ClassicDirectory: Sendable {
     func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket]?.handle } }
 
     /// The life is over but for what still runs, which stays on `handle`. The id is free.
-    func retire(_ id: String, _ ticket: Ticket, on handle: LoopHandle) {
+    /// - Returns: the loop that had been claimed for it meanwhile, where it is waited for in vain.
+    func retire(_ id: String, _ ticket: Ticket, on handle: LoopHandle) -> LoopHandle? {
         self.state.withLock { state in
             if state.tickets[id] == ticket { state.tickets[id] = nil }
+            guard let home = state.homes[ticket]?.handle else { return nil }
             state.homes[ticket]?.handle = handle
+            return home === handle ? nil : home
         }
     }
 
@@ -100,6 +103,13 @@ extension SessionLoop {
     /// The connection, if it is here and not on its way.
     func classicSession(_ ticket: ClassicDirectory.Ticket) -> ClassicSession? {
         if case .here(let session) = self.classic[ticket] { session } else { nil }
+    }
+
+    /// What waits for a connection that is on its way, which is no longer expected.
+    func takeErrands(_ ticket: ClassicDirectory.Ticket) -> [ClassicPresence.Errand] {
+        guard case .arriving(let errands) = self.classic[ticket] else { return [] }
+        self.classic[ticket] = nil
+        return errands
     }
 
     /// Has an errand wait for a connection that is on its way. False if it isn't.

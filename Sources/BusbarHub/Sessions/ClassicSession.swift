@@ -222,7 +222,7 @@ final class ClassicSession {
             self.channel = nil
         case .unregister:
             self.unregister()
-            self.runtime.classicDirectory.retire(self.id, self.ticket, on: self.handle)
+            self.retire()
         case .cancelWork:
             self.state.context.end()
         case .dropWaiting:
@@ -235,6 +235,12 @@ final class ClassicSession {
         case .forget:
             self.forget()
         }
+    }
+
+    private func retire() {
+        guard let waiting = self.runtime.classicDirectory.retire(self.id, self.ticket, on: self.handle) else { return }
+        let connections = self.runtime.classic, ticket = self.ticket
+        waiting.eventLoop.execute { connections.stopWaiting(ticket, on: waiting) }
     }
 
     private func forget() {

@@ -107,6 +107,7 @@ struct Serve: AsyncParsableCommand {
         configuration.allowedOrigins = origins.isEmpty ? nil : Set(origins)
         let driver = try BackplaneURL.driver(for: settings.text(.backplane) ?? "")
         do {
+            try bus.validate()
             return try BusbarServer(
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
                 hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],

@@ -317,4 +317,27 @@ struct ClassicSessionTests {
             try await peer.sink.expectReadingToWait { try await peer.drained() }
         }
     }
+
+    @Test("34: of many channels that open at once the newest stays, and calls are answered on whatever loop it is")
+    func manyChannelsAtOnce() async throws {
+        try await Room.open(loops: 4) { room in
+            for round in 0..<40 {
+                let (first, _) = try await room.started("c\(round)")
+                let peers = try await withThrowingTaskGroup(of: ClassicPeer.self) { group in
+                    for index in 0..<16 {
+                        group.addTask { try await room.classic("c\(round)", on: index % 4) }
+                    }
+                    return try await group.reduce(into: [ClassicPeer]()) { $0.append($1) }
+                }
+                let last = try await room.classic("c\(round)", on: round % 4)
+                #expect(try await last.envelope().S == 1)
+                try await last.call("echo", "[\(round)]", id: 7)
+                #expect(await last.next() == #"{"R":\#(round),"I":"7"}"#)
+                for peer in peers + [first] {
+                    while await peer.next() != nil {}
+                    #expect(peer.sink.ending == .normal)
+                }
+            }
+        }
+    }
 }
