@@ -46,6 +46,7 @@ def test_a_port_in_use_is_named(tmp_path):
         (["serve", "--port", "70000"], "70000"),
         (["serev"], "serev"),
         (["serve", "--backplane", "carrier-pigeon:"], "carrier-pigeon"),
+        (["serve", "--port", "0", "--app", "two words"], "two words"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, named):

@@ -302,7 +302,7 @@ struct ClassicSessionTests {
     }
 
     @Test("a client that doesn't read its answers isn't read either, until it has caught up")
-    func unreadAnswers() async throws {
+    func unreadAnswersPauseReading() async throws {
         var configuration = HubConfiguration()
         configuration.outboundLimitBytes = 1_000
         try await Room.open(configuration: configuration) { room in

@@ -150,7 +150,7 @@ struct CoreSessionTests {
     }
 
     @Test("a client that doesn't read its answers isn't read either, whoever makes them, until it has caught up")
-    func unreadAnswers() async throws {
+    func unreadAnswersPauseReading() async throws {
         var configuration = HubConfiguration()
         configuration.outboundLimitBytes = 1_000
         try await Room.open(configuration: configuration) { room in
