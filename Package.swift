@@ -61,14 +61,16 @@ let package = Package(
         .executableTarget(
             name: "BusbarTool",
             dependencies: [
-                "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore, .nioPosix,
+                "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore,
+                .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
             ]
         ),
         .testTarget(
             name: "BusbarHubTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded, .nioPosix,
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded,
+                .nioPosix,
                 .logging,
             ]
         ),
@@ -82,7 +84,8 @@ let package = Package(
         .testTarget(
             name: "BusbarServerTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer", .nioCore, .nioPosix,
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer", .nioCore,
+                .nioPosix,
                 .logging, .lifecycle,
             ]
         ),

@@ -8,11 +8,11 @@ struct StartedClassicClient: Sendable {
     let socket: RawClient
     let query: String
 
-    static func open(_ server: TestServer, version: String = "2.1") async throws -> Self {
-        let query = try await ClassicClient.negotiate(server, version: version)
-        let socket = try await RawClient.openSocket(port: server.port, "/signalr/connect?\(query)&tid=3")
+    static func open(_ server: TestServer, base: String = "/signalr") async throws -> Self {
+        let query = try await ClassicClient.negotiate(server, base: base)
+        let socket = try await RawClient.openSocket(port: server.port, "\(base)/connect?\(query)&tid=3")
         _ = try await socket.receiveText { $0.contains(#""S":1"#) && $0.contains(#""M":["#) }
-        let start = try await server.get("/signalr/start?\(query)")
+        let start = try await server.get("\(base)/start?\(query)")
         guard start.status == 200, start.body == #"{ "Response": "started" }"# else {
             throw MalformedResponse(text: "\(start.status) \(start.body)")
         }
@@ -77,6 +77,35 @@ struct ClassicTrafficTests {
             let client = try await StartedClassicClient.open(server)
             try await client.call("echo", String(repeating: "x", count: 65_536), id: 1)
             #expect(try await client.socket.receiveClose() == 1009)
+        }
+    }
+
+    @Test(
+        "81 may send 8 KiB, or not, as the limit says",
+        arguments: [(nil, 65_536, true), (131_072, 65_536, true), (8_192, 8_192, false)] as [(Int?, Int, Bool)])
+    func limit(bytes: Int?, length: Int, isAccepted: Bool) async throws {
+        var settings = HubConfiguration()
+        settings.classic.maximumWebSocketMessageBytes = bytes
+        try await TestServer.run(hubConfiguration: settings) { server in
+            let client = try await StartedClassicClient.open(server)
+            try await client.call("echo", String(repeating: "x", count: length), id: 1)
+            if isAccepted {
+                #expect(try await client.socket.receiveText { $0.contains(#""I":"1""#) }.utf8.count > length)
+            } else {
+                #expect(try await client.socket.receiveClose() == 1009)
+            }
+        }
+    }
+
+    @Test("4 35 whose base URL ends like the script's connect, start and call twice, of a hub that has no events")
+    func baseURLLikeScript() async throws {
+        try await TestServer.run { server in
+            let client = try await StartedClassicClient.open(server, base: "/signalr/js")
+            for id in 1...2 {
+                try await client.call("echo", "call \(id)", id: id)
+                let result = try await client.socket.receiveText { $0.contains(#""I":"# + "\"\(id)\"") }
+                #expect(result.contains("call \(id)"))
+            }
         }
     }
 

@@ -7,7 +7,7 @@ package import NIOCore
 ///
 /// Confined to its event loop. A transport makes one after its upgrade, hands it what arrives and reports its own end once.
 package final class CoreSession {
-    private enum Job: Sendable {
+    enum Job: Sendable {
         case connected
         case call(CoreInvocation)
         case disconnected(Disconnection)
@@ -18,28 +18,28 @@ package final class CoreSession {
     }
 
     /// How other threads come back to a session: by way of its loop.
-    private final class Door {
+    final class Door {
         weak var session: CoreSession?
     }
 
     /// What hubs know of the connection.
     package let context: ConnectionContext
-    private let runtime: HubRuntime
-    private let loop: SessionLoop
-    private let hub: RegisteredHub
-    private let door: NIOLoopBound<Door>
+    let runtime: HubRuntime
+    let loop: SessionLoop
+    let hub: RegisteredHub
+    let door: NIOLoopBound<Door>
     private let limitBytes: Int?
     private var recipient: Recipient?
     private var outlet: (any Outlet)?
-    private var lifecycle: CoreLifecycle
-    private let work: SharedWork<Job>
+    var lifecycle: CoreLifecycle
+    let work: SharedWork<Job>
     private var splitter = RecordSplitter()
     private var input = ByteBuffer()
     private var isPaused = false
     private var isParsing = false
-    private var isForced = false
+    var isForced = false
     /// Whether the disconnected event runs or has run.
-    private var isDisconnecting = false
+    var isDisconnecting = false
     var place = -1
 
     package init(
@@ -63,7 +63,8 @@ package final class CoreSession {
             transport: identity.transport
         )
         self.lifecycle = CoreLifecycle(
-            timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now)
+            timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now
+        )
         self.work = SharedWork(limits: WorkQueue.Limits(configuration))
         let recipient = Recipient(id: identity.id, format: .core(framing), outlet: outlet, owner: self)
         self.recipient = recipient
@@ -131,7 +132,9 @@ extension CoreSession {
     private func parseHandshake() -> Bool {
         let record: ByteBuffer
         do throws(ProtocolError) {
-            guard let next = try self.splitter.nextRecord(from: &self.input, limitBytes: self.limitBytes) else { return false }
+            guard let next = try self.splitter.nextRecord(from: &self.input, limitBytes: self.limitBytes) else {
+                return false
+            }
             record = next
         } catch {
             self.perform(self.lifecycle.handshakeTooLong())
@@ -149,7 +152,9 @@ extension CoreSession {
     /// Returns false when more bytes are needed.
     private func parseMessage() -> Bool {
         do throws(ProtocolError) {
-            guard let record = try self.splitter.nextRecord(from: &self.input, limitBytes: self.limitBytes) else { return false }
+            guard let record = try self.splitter.nextRecord(from: &self.input, limitBytes: self.limitBytes) else {
+                return false
+            }
             self.received(try CoreJSON.parse(record), bytes: record.readableBytes)
         } catch {
             self.end(.protocolViolated(error.detail))
@@ -208,7 +213,7 @@ extension CoreSession {
         (self.outlet?.queuedBytes ?? 0) > self.runtime.configuration.outboundLimitBytes / 2
     }
 
-    private func resume() {
+    func resume() {
         guard self.isPaused, !self.work.isFull, !self.isClogged else { return }
         self.isPaused = false
         self.lifecycle.readingResumed(now: self.loop.eventLoop.now)
@@ -217,116 +222,12 @@ extension CoreSession {
     }
 }
 
-// MARK: - Work
-
-extension CoreSession {
-    /// Calls that one task runs before another connection's turn comes.
-    private static let callsPerTurn = 64
-
-    private func offer(_ job: Job, bytes: Int = 0) {
-        if let next = self.work.offer(job, bytes: bytes) { self.start(next) }
-    }
-
-    private func start(_ job: Job) {
-        let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door, work = self.work
-        let loop = self.loop.eventLoop
-        switch job {
-        case .connected:
-            self.submit(context) {
-                let failure = await hub.connected(context, publisher: runtime)
-                loop.execute { door.value.session?.connectedFinished(failure) }
-            }
-        case .call(let first):
-            self.submit(context) {
-                var invocation = first
-                var calls = 1
-                while true {
-                    runtime.services.metrics.invocations.increment()
-                    let (id, method) = (invocation.invocationID, invocation.target)
-                    let call = RegisteredHub.Invocation(method: method, arguments: invocation.arguments, rules: .core)
-                    let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                    guard calls < Self.callsPerTurn, !context.isAborted, let next = work.next(where: { $0.isCall }),
-                        case .call(let following) = next.item
-                    else {
-                        return loop.execute {
-                            door.value.session?.callFinished(id, method: method, outcome)
-                            door.value.session?.workFinished()
-                        }
-                    }
-                    if id != nil || outcome.isFailure {
-                        loop.execute { door.value.session?.callFinished(id, method: method, outcome) }
-                    }
-                    if next.madeRoom { loop.execute { door.value.session?.resume() } }
-                    invocation = following
-                    calls += 1
-                }
-            }
-        case .disconnected(let disconnection):
-            self.runDisconnected(disconnection)
-        }
-    }
-
-    /// False if nothing is run any more.
-    @discardableResult
-    private func submit(_ context: ConnectionContext?, _ body: @escaping @Sendable () async -> Void) -> Bool {
-        self.runtime.services.mailbox.submit(Work(context: context, body: body))
-    }
-
-    private func runDisconnected(_ disconnection: Disconnection) {
-        // Why: an event that takes long is still running when it would be forced.
-        guard !self.isDisconnecting else { return }
-        self.isDisconnecting = true
-        self.context.end()
-        let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door
-        let loop = self.loop.eventLoop
-        let isTaken = self.submit(nil) {
-            let failure = await hub.disconnected(context, ending: disconnection, publisher: runtime)
-            loop.execute { door.value.session?.disconnectedFinished(failure) }
-        }
-        if !isTaken { self.perform(self.lifecycle.disconnectedFinished()) }
-    }
-
-    private func connectedFinished(_ failure: HubFailure?) {
-        if let failure { self.note(failure, "the connected event failed") }
-        self.perform(self.lifecycle.connectedFinished(failure: failure.map { $0.message }, now: self.loop.eventLoop.now))
-        self.workFinished()
-    }
-
-    private func callFinished(_ id: String?, method: String, _ outcome: InvocationOutcome) {
-        let isDetailed = self.runtime.configuration.detailedErrors
-        let result: CoreResult
-        switch outcome {
-        case .void: result = .value(.null)
-        case .value(let value): result = .value(value)
-        case .failed(let failure):
-            self.note(failure, "a call failed")
-            result = .error(failure.coreText(method: method, detailed: isDetailed))
-        }
-        if let id { self.complete(id, result) }
-    }
-
-    private func disconnectedFinished(_ failure: HubFailure?) {
-        if let failure { self.note(failure, "the disconnected event did not run") }
-        self.perform(self.lifecycle.disconnectedFinished())
-    }
-
-    private func workFinished() {
-        guard !self.isForced else { return }
-        if let next = self.work.finished() { self.start(next) }
-        self.resume()
-    }
-
-    private func note(_ failure: HubFailure, _ what: Logger.Message) {
-        self.runtime.services.note(failure, what, connection: self.context.id, hub: self.hub.name)
-    }
-}
-
 // MARK: - What is sent
 
 extension CoreSession {
     private static let accepted = CoreFrames.frame(CoreJSON.handshakeAccepted)
 
-    private func complete(_ id: String, _ result: CoreResult) {
+    func complete(_ id: String, _ result: CoreResult) {
         guard self.lifecycle.takesMessages, let outlet = self.outlet else { return }
         if outlet.queuedBytes > self.runtime.configuration.outboundLimitBytes { return self.fellBehind() }
         var record = ByteBuffer()
@@ -342,7 +243,7 @@ extension CoreSession {
         if self.isClogged { self.pause() }
     }
 
-    private func perform(_ effects: [CoreLifecycle.Effect]) {
+    func perform(_ effects: [CoreLifecycle.Effect]) {
         for effect in effects { self.perform(effect) }
     }
 
@@ -422,17 +323,6 @@ extension CoreSession: RecipientOwner {
     func groupChanged(_ change: GroupChange) {}
 
     func takeBundle(_ elements: [ByteBuffer], cursor: String) {}
-}
-
-/// Whole WebSocket text frames for core clients.
-enum CoreFrames {
-    static let ping = Self.frame(CoreJSON.ping)
-
-    static func frame(_ record: ByteBuffer) -> ByteBuffer {
-        var frame = ByteBuffer()
-        WebSocketFrames.writeText(record, into: &frame)
-        return frame
-    }
 }
 
 extension CoreLifecycle.Timeouts {

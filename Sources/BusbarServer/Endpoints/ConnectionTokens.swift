@@ -40,7 +40,7 @@ package struct ConnectionTokens: Sendable {
 
     /// A public id of 22 characters that needs no secrecy.
     package static func randomID() -> String {
-        Base64.encodeForURL(Self.randomBytes(16))
+        Base64URL.encode(Self.randomBytes(16))
     }
 
     package func coreToken(id: String, user: String, now: Int) -> String {
@@ -51,7 +51,7 @@ package struct ConnectionTokens: Sendable {
     /// compute.
     package func shortCoreID(user: String, now: Int) -> String {
         let open = Self.randomBytes(6) + Self.bytes(of: UInt32(truncatingIfNeeded: now))
-        return Base64.encodeForURL(
+        return Base64URL.encode(
             open + self.key.sign(open + Array(user.utf8), purpose: Purpose.shortCore, count: 6))
     }
 
@@ -66,7 +66,7 @@ package struct ConnectionTokens: Sendable {
     }
 
     private func openShort(_ token: String, _ user: String) -> Core? {
-        guard let bytes = Base64.decodeFromURL(token), bytes.count == 16 else { return nil }
+        guard let bytes = Base64URL.decode(token), bytes.count == 16 else { return nil }
         let open = Array(bytes[..<10])
         guard self.key.isSignature(bytes[10...], of: open + Array(user.utf8), purpose: Purpose.shortCore) else {
             return nil
@@ -80,7 +80,7 @@ package struct ConnectionTokens: Sendable {
         let text = String(decoding: plaintext, as: UTF8.self)
         let parts = text.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, parts[2] == user, let issued = Int(parts[1]),
-            let bytes = Base64.decodeFromURL(parts[0]), bytes.count == 16
+            let bytes = Base64URL.decode(parts[0]), bytes.count == 16
         else { return nil }
         return Core(id: String(parts[0]), key: Self.claimKey(bytes), issued: issued)
     }

@@ -1,3 +1,4 @@
+import Busbar
 import Crypto
 public import NIOCore
 
@@ -36,7 +37,7 @@ public struct ServedResource: Hashable, Sendable {
 package enum ETag {
     package static func of(_ bytes: ByteBuffer) -> String {
         let digest = SHA256.hash(data: Array(bytes.readableBytesView))
-        return "\"\(Base64.encodeForURL(digest.prefix(12)))\""
+        return "\"\(Base64URL.encode(Array(digest.prefix(12))))\""
     }
 
     package static func apply(_ etag: String, to response: HTTPResponse, _ request: HTTPRequest) -> HTTPResponse {

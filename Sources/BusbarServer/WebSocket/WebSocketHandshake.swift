@@ -1,3 +1,4 @@
+package import Busbar
 import Crypto
 import NIOCore
 
@@ -24,7 +25,7 @@ package enum WebSocketHandshake {
 
     package static func acceptKey(for key: String) -> String {
         let digest = Insecure.SHA1.hash(data: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
-        return Base64.encode(digest)
+        return Base64URL.encodePadded(Array(digest))
     }
 
     /// 22 base64 digits and the padding that 16 bytes have.
@@ -40,60 +41,10 @@ package enum WebSocketHandshake {
     }
 }
 
-package enum Base64 {
-    private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    private static let urlDigits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-
-    package static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        let text = Self.encode(bytes, with: Self.digits)
+extension Base64URL {
+    /// The same bytes with the usual alphabet and with padding (RFC 4648 §4).
+    package static func encodePadded(_ bytes: some Collection<UInt8>) -> String {
+        let text = Self.encode(bytes).replacing("-", with: "+").replacing("_", with: "/")
         return text + String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-    }
-
-    /// The URL-safe form without padding.
-    package static func encodeForURL(_ bytes: some Sequence<UInt8>) -> String {
-        Self.encode(bytes, with: Self.urlDigits)
-    }
-
-    private static func encode(_ bytes: some Sequence<UInt8>, with digits: [UInt8]) -> String {
-        var text: [UInt8] = []
-        var bits: UInt32 = 0
-        var bitCount = 0
-        for byte in bytes {
-            bits = bits << 8 | UInt32(byte)
-            bitCount += 8
-            while bitCount >= 6 {
-                bitCount -= 6
-                text.append(digits[Int(bits >> UInt32(bitCount) & 0x3F)])
-            }
-        }
-        if bitCount > 0 { text.append(digits[Int(bits << UInt32(6 - bitCount) & 0x3F)]) }
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    /// Decodes the URL-safe form without padding; nil when a character or the last digit is not what encoding produces.
-    package static func decodeFromURL(_ text: some StringProtocol) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.utf8.count * 3 / 4)
-        var bits: UInt32 = 0
-        var bitCount = 0
-        for digit in text.utf8 {
-            let value: UInt8
-            switch digit {
-            case 0x41...0x5A: value = digit - 0x41
-            case 0x61...0x7A: value = digit - 0x61 + 26
-            case 0x30...0x39: value = digit - 0x30 + 52
-            case 0x2D: value = 62
-            case 0x5F: value = 63
-            default: return nil
-            }
-            bits = bits << 6 | UInt32(value)
-            bitCount += 6
-            if bitCount >= 8 {
-                bitCount -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(bitCount)))
-            }
-        }
-        guard bitCount < 6, bits & (1 << UInt32(bitCount) - 1) == 0 else { return nil }
-        return bytes
     }
 }

@@ -11,7 +11,8 @@ enum BackplaneURL {
         switch scheme {
         case "memory":
             guard text.dropFirst("memory".count) == ":" else {
-                throw ToolError.usage("backplane must be 'memory:' alone, not '\(self.masked(text))': it has no options")
+                throw ToolError.usage(
+                    "backplane must be 'memory:' alone, not '\(self.masked(text))': it has no options")
             }
             return MemoryDriver()
         default:

@@ -19,7 +19,8 @@ struct ConfigurationFile: Sendable {
             throw ToolError.usage("can't read configuration file '\(path)': \(Self.reason(of: error))")
         }
         guard data.count <= Self.largestBytes else {
-            throw ToolError.usage("configuration file '\(path)' has \(data.count) bytes; at most \(Self.largestBytes) are read")
+            throw ToolError.usage(
+                "configuration file '\(path)' has \(data.count) bytes; at most \(Self.largestBytes) are read")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw ToolError.usage("configuration file '\(path)' is not UTF-8 text")
@@ -45,7 +46,8 @@ struct ConfigurationFile: Sendable {
             let place = keyNode.mark.map { "\(path):\($0.line)" } ?? path
             guard let key = keyNode.string, let setting = known[key] else {
                 let name = keyNode.string ?? "?"
-                throw ToolError.usage("\(place): unknown key '\(name)'\(Suggestion.text(for: name, among: known.keys.sorted()))")
+                throw ToolError.usage(
+                    "\(place): unknown key '\(name)'\(Suggestion.text(for: name, among: known.keys.sorted()))")
             }
             guard values[key] == nil else {
                 throw ToolError.usage("\(place): key '\(key)' is given twice")

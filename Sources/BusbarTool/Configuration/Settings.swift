@@ -83,7 +83,9 @@ struct Settings: Sendable {
 
     private static func configurationValues(_ values: [String: String]) -> [AbsoluteConfigKey: ConfigValue] {
         Dictionary(
-            uniqueKeysWithValues: values.map { (AbsoluteConfigKey([$0.key]), ConfigValue(.string($0.value), isSecret: false)) }
+            uniqueKeysWithValues: values.map {
+                (AbsoluteConfigKey([$0.key]), ConfigValue(.string($0.value), isSecret: false))
+            }
         )
     }
 

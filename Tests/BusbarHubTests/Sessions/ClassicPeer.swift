@@ -7,14 +7,14 @@ import Testing
 /// A classic client at the other end of one receive channel.
 struct ClassicPeer: Sendable {
     let id: String
-    let sink = Sink()
+    let sink: Sink
     let loop: any EventLoop
     private let channel: NIOLoopBound<ClassicChannel>
 
-    init(room: Room, loop: any EventLoop, opening: ClassicOpening) async throws {
+    init(room: Room, loop: any EventLoop, opening: ClassicOpening, sink: Sink) async throws {
         self.id = opening.identity.id
         self.loop = loop
-        let sink = self.sink
+        self.sink = sink
         self.channel = try await loop.submit {
             let channel = room.runtime.classic.open(
                 opening, outlet: RecordingOutlet(sink, splitsRecords: false), framing: .webSocket, on: loop)
@@ -46,7 +46,7 @@ struct ClassicPeer: Sendable {
     func envelope() async throws -> Envelope {
         while let text = await self.next() {
             let object = try JSONValueText(validating: ByteBuffer(string: text)).decode(Envelope.self)
-            if object.M != nil { return object }
+            if object.messages != nil { return object }
         }
         throw Gone()
     }
@@ -66,21 +66,29 @@ struct ClassicPeer: Sendable {
 /// An envelope as a client reads it.
 struct Envelope: Decodable {
     struct Call: Decodable {
-        var H: String
-        var M: String
-        var A: JSONNode
+        var hub: String
+        var method: String
+        var list: JSONNode
+
+        private enum CodingKeys: String, CodingKey { case hub = "H", method = "M", list = "A" }
     }
 
-    var C: String?
-    var S: Int?
-    var G: String?
-    var D: Int?
-    var E: String?
-    var M: [Call]?
+    var cursor: String?
+    var initialized: Int?
+    var groupsToken: String?
+    var aborted: Int?
+    var error: String?
+    var messages: [Call]?
+
+    private enum CodingKeys: String, CodingKey {
+        case cursor = "C", initialized = "S", groupsToken = "G", aborted = "D", error = "E", messages = "M"
+    }
 
     /// The arguments of each message as JSON.
     var arguments: [String] {
-        (self.M ?? []).map { call in (try? JSONValueText(encoding: call.A)).map { String(buffer: $0.bytes) } ?? "" }
+        (self.messages ?? []).map { call in
+            (try? JSONValueText(encoding: call.list)).map { String(buffer: $0.bytes) } ?? ""
+        }
     }
 }
 
@@ -96,13 +104,15 @@ extension Room {
 
     func classic(
         _ id: String, user: String? = nil, kind: ClassicOpening.Kind = .connect, hubs: [String] = ["testhub"],
-        delayedStart: Bool = true, token: String? = nil, query: [(String, String)] = [], on index: Int = 0
+        delayedStart: Bool = true, token: String? = nil, query: [(String, String)] = [], on index: Int = 0,
+        sink: Sink = Sink()
     ) async throws -> ClassicPeer {
         let hubs = hubs.compactMap { self.runtime.hubs.hub(named: $0) }
         return try await ClassicPeer(
             room: self, loop: Array(self.loops.makeIterator())[index],
             opening: Self.opening(
-                id, user: user, kind: kind, hubs: hubs, delayedStart: delayedStart, token: token, query: query))
+                id, user: user, kind: kind, hubs: hubs, delayedStart: delayedStart, token: token, query: query),
+            sink: sink)
     }
 
     /// A client that has been initialized and started; with the cursor it got.
@@ -111,9 +121,9 @@ extension Room {
     ) async throws -> (peer: ClassicPeer, cursor: String) {
         let peer = try await self.classic(id, user: user, hubs: hubs, on: index)
         let first = try await peer.envelope()
-        #expect(first.S == 1)
+        #expect(first.initialized == 1)
         #expect(await self.runtime.classic.start(id: id) == .started)
-        return (peer, try #require(first.C))
+        return (peer, try #require(first.cursor))
     }
 
     /// Lets time pass for every connection of the room.

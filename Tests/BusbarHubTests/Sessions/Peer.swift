@@ -50,6 +50,9 @@ final class Sink: Sendable {
         }
     }
 
+    /// The kernel has taken everything, and will take nothing more.
+    func drain() { self.state.withLock { $0.queuedBytes = 0 } }
+
     fileprivate func paused() { self.state.withLock { $0.pauses += 1 } }
     fileprivate func resumed() { self.state.withLock { $0.resumes += 1 } }
     fileprivate func flushed() { self.state.withLock { $0.flushes += 1 } }

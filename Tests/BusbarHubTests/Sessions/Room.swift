@@ -98,7 +98,7 @@ struct TestHub: Hub {
             HubMethod("toGroup", toGroup),
             HubMethod("toOthers", toOthers), HubMethod("toUser", toUser), HubMethod("toOne", toOne),
             HubMethod("toCaller", toCaller), HubMethod("wait", wait), HubMethod("quit", quit), HubMethod("odd", odd),
-            HubMethod("hang", hang),
+            HubMethod("hang", hang), HubMethod("giveUp", giveUp), HubMethod("unwritable", unwritable),
         ]
     }
 
@@ -116,6 +116,7 @@ struct TestHub: Hub {
 
     func disconnected(_ ending: Disconnection) async {
         self.journal.note("disconnected \(self.context.id) \(ending.reason)")
+        if self.context.request.query["linger"] != nil { await self.gate.pass() }
     }
 
     func send(text: String) async throws { try await self.clients.all.send("received", text) }
@@ -143,6 +144,8 @@ struct TestHub: Hub {
         do { try await Task.sleep(for: .seconds(3600)) } catch { self.journal.note("cancelled") }
     }
     func quit() { self.context.abort() }
+    func giveUp() throws { throw CancellationError() }
+    func unwritable() -> Double { .infinity }
 
     struct CocoaError: Error, CustomStringConvertible { var description: String { "secret of the server" } }
 }

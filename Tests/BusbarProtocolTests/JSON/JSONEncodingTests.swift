@@ -30,7 +30,9 @@ struct JSONEncodingTests {
 
     @Test(
         "whole doubles at the edges of integer types are written and read back exactly",
-        arguments: [0x1p53, -0x1p53, 0x1p63, -0x1p63, 0x1p64, -0x1p31, 0x1p31, 0x1p24, -0x1p24, 1e15, .leastNonzeroMagnitude]
+        arguments: [
+            0x1p53, -0x1p53, 0x1p63, -0x1p63, 0x1p64, -0x1p31, 0x1p31, 0x1p24, -0x1p24, 1e15, .leastNonzeroMagnitude,
+        ]
     )
     func edgeDoubles(value: Double) throws {
         #expect(try JSONValueText(encoding: value).decode(Double.self) == value)

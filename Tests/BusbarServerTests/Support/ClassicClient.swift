@@ -18,11 +18,11 @@ enum ClassicClient {
 
     /// Negotiates and returns the query that every later request carries.
     static func negotiate(
-        _ server: TestServer, hub: String? = "echohub", version: String = "2.1", transport: String = "webSockets",
-        fields: [String] = []
+        _ server: TestServer, base: String = "/signalr", hub: String? = "echohub", version: String = "2.1",
+        transport: String = "webSockets", fields: [String] = []
     ) async throws -> String {
         let data = Self.encoded(hub.map { "[{\"name\":\"\($0)\"}]" } ?? "[]")
-        let target = "/signalr/negotiate?clientProtocol=\(version)&connectionData=\(data)"
+        let target = "\(base)/negotiate?clientProtocol=\(version)&connectionData=\(data)"
         let response = try await server.get(target, fields: fields)
         guard response.status == 200, let token = Self.field("ConnectionToken", in: response.body) else {
             throw MalformedResponse(text: "\(response.status) \(response.body)")
