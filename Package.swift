@@ -12,7 +12,12 @@ let package = Package(
         .library(name: "BusbarServer", targets: ["BusbarServer"]),
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
         .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
+        .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
+    ],
+    traits: [
+        .default(enabledTraits: ["Redis"]),
+        .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -46,6 +51,14 @@ let package = Package(
             dependencies: ["BusbarDriver", .nioCore, .deque],
             path: "Drivers/Memory"
         ),
+        .target(name: "BusbarConnection", dependencies: ["BusbarDriver"], path: "Drivers/Connection"),
+        .systemLibrary(name: "CHiredis", path: "Drivers/Redis/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(
+            name: "BusbarRedis",
+            dependencies: ["BusbarConnection", "BusbarDriver", "CHiredis", .nioCore, .nioPosix, .deque],
+            path: "Drivers/Redis",
+            exclude: ["CHiredis"]
+        ),
         .target(
             name: "BusbarFaults",
             dependencies: ["BusbarDriver", .nioCore, .deque],
@@ -64,6 +77,7 @@ let package = Package(
                 "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore,
                 .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
+                .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
             ]
         ),
         .testTarget(
@@ -73,6 +87,15 @@ let package = Package(
                 .nioPosix,
                 .logging,
             ]
+        ),
+        .testTarget(name: "BusbarDriverTests", dependencies: ["BusbarDriver", "BusbarMemory", "BusbarRedis"]),
+        .testTarget(name: "BusbarToolTests", dependencies: ["BusbarTool"]),
+        .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
+        .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
+        .testTarget(
+            name: "BusbarRedisIntegrationTests",
+            dependencies: ["Busbar", "BusbarDriver", "BusbarRedis", .nioCore, .nioPosix, .logging],
+            path: "Tests/Integration/Redis"
         ),
         .testTarget(
             name: "BusbarTests",
@@ -107,7 +130,7 @@ extension Target.Dependency {
     static let configuration = Self.product(name: "Configuration", package: "swift-configuration")
 }
 
-for target in package.targets {
+for target in package.targets where target.type != .system {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),

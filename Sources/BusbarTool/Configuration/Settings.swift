@@ -1,6 +1,7 @@
 import Configuration
 
-/// The settings of one run, each with its value and where that came from: flags beat environment beats file beats default.
+/// The settings of one run, each with its value and where that came from: flags beat environment beats file beats
+/// default.
 struct Settings: Sendable {
     enum Origin: Hashable, Sendable, CustomStringConvertible {
         case flag
@@ -93,6 +94,8 @@ struct Settings: Sendable {
     private static func refuseUnknownVariables(in environment: [String: String]) throws {
         let known = Set(Setting.all.map(\.environmentName)).union(["BUSBAR_CONFIG"])
         for name in environment.keys.sorted() where name.hasPrefix("BUSBAR_") && !known.contains(name) {
+            // Why: `Scripts/brokers env` exports addresses for the tests under these names.
+            guard !name.hasPrefix("BUSBAR_TEST_") else { continue }
             throw ToolError.usage(
                 "unknown environment variable \(name)\(Suggestion.text(for: name, among: known.sorted()))"
             )
