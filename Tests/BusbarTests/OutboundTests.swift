@@ -84,7 +84,7 @@ struct OutboundTests {
     func hangs() async throws {
         var configuration = BusConfiguration()
         configuration.streams = 2
-        configuration.publishDeadline = .milliseconds(300)
+        configuration.publishDeadline = .seconds(2)
         let driver = FaultyDriver(wrapping: MemoryDriver())
         let topics = (1...20).map { Topic("topic \($0)") }
         let stuckTopic = try #require(topics.first { $0.streamIndex(of: 2) == 0 })

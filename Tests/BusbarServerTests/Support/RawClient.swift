@@ -18,7 +18,7 @@ final class RawClient: Sendable {
 
     static func connect(port: Int, receiveBufferBytes: Int? = nil) async throws -> RawClient {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        var bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(.seconds(5))
+        var bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(.seconds(60))
         if let receiveBufferBytes {
             bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBufferBytes))
         }
@@ -58,7 +58,7 @@ final class RawClient: Sendable {
 
     /// Waits until `take` finds what it looks for in the bytes that have arrived and not been taken.
     func receive<Value: Sendable>(
-        _ what: String, within timeout: TimeAmount = .seconds(10),
+        _ what: String, within timeout: TimeAmount = .seconds(60),
         _ take: @escaping @Sendable (inout ByteBuffer, _ isClosed: Bool) throws -> Value?
     ) async throws -> Value {
         let eventLoop = self.channel.eventLoop
@@ -91,7 +91,7 @@ final class RawClient: Sendable {
 
     /// Waits until the server closes the connection and returns what it had sent before.
     @discardableResult
-    func receiveEnd(within timeout: TimeAmount = .seconds(10)) async throws -> ByteBuffer {
+    func receiveEnd(within timeout: TimeAmount = .seconds(60)) async throws -> ByteBuffer {
         try await self.receive("end of connection", within: timeout) { bytes, isClosed in
             guard isClosed else { return nil }
             defer { bytes.clear() }

@@ -25,7 +25,7 @@ extension RawClient {
         return client
     }
 
-    func receiveFrame(within timeout: TimeAmount = .seconds(10)) async throws -> RawFrame {
+    func receiveFrame(within timeout: TimeAmount = .seconds(60)) async throws -> RawFrame {
         try await self.receive("a frame", within: timeout) { bytes, _ in
             var rest = bytes
             guard let first = rest.readInteger(as: UInt8.self), let second = rest.readInteger(as: UInt8.self) else {
@@ -48,7 +48,7 @@ extension RawClient {
 
     /// The next text message that `isWanted`; others are skipped.
     func receiveText(
-        within timeout: TimeAmount = .seconds(10), where isWanted: @Sendable (String) -> Bool = { _ in true }
+        within timeout: TimeAmount = .seconds(60), where isWanted: @Sendable (String) -> Bool = { _ in true }
     ) async throws -> String {
         while true {
             let frame = try await self.receiveFrame(within: timeout)
@@ -60,7 +60,7 @@ extension RawClient {
     }
 
     /// The code of the close frame, skipping what comes before it.
-    func receiveClose(within timeout: TimeAmount = .seconds(10)) async throws -> UInt16? {
+    func receiveClose(within timeout: TimeAmount = .seconds(60)) async throws -> UInt16? {
         while true {
             let frame = try await self.receiveFrame(within: timeout)
             if frame.opcode == 8 { return frame.closeCode }

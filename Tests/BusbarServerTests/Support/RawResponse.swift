@@ -18,7 +18,7 @@ struct MalformedResponse: Error {
 
 extension RawClient {
     /// Reads one answer whose length is told by `Content-Length`.
-    func receiveResponse(toHead: Bool = false, within timeout: TimeAmount = .seconds(10)) async throws -> RawResponse {
+    func receiveResponse(toHead: Bool = false, within timeout: TimeAmount = .seconds(60)) async throws -> RawResponse {
         try await self.receive("an HTTP answer", within: timeout) { bytes, _ in
             let text = String(decoding: bytes.readableBytesView, as: Unicode.ASCII.self)
             guard let end = text.range(of: "\r\n\r\n") else { return nil }
@@ -43,7 +43,7 @@ extension RawClient {
 
     /// Sends a request without body and reads its answer.
     func get(
-        _ target: String, method: String = "GET", fields: [String] = [], within timeout: TimeAmount = .seconds(10)
+        _ target: String, method: String = "GET", fields: [String] = [], within timeout: TimeAmount = .seconds(60)
     ) async throws -> RawResponse {
         try await self.send(RawRequest.text(target, method: method, fields: fields))
         return try await self.receiveResponse(toHead: method == "HEAD", within: timeout)
