@@ -12,6 +12,7 @@ let package = Package(
         .library(name: "BusbarServer", targets: ["BusbarServer"]),
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
         .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
+        .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
     ],
     dependencies: [
@@ -45,6 +46,14 @@ let package = Package(
             name: "BusbarMemory",
             dependencies: ["BusbarDriver", .nioCore, .deque],
             path: "Drivers/Memory"
+        ),
+        .target(name: "BusbarConnection", dependencies: ["BusbarDriver"], path: "Drivers/Connection"),
+        .systemLibrary(name: "CHiredis", path: "Drivers/Redis/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(
+            name: "BusbarRedis",
+            dependencies: ["BusbarConnection", "BusbarDriver", "CHiredis", .nioCore, .nioPosix, .deque],
+            path: "Drivers/Redis",
+            exclude: ["CHiredis"]
         ),
         .target(
             name: "BusbarFaults",
@@ -107,7 +116,7 @@ extension Target.Dependency {
     static let configuration = Self.product(name: "Configuration", package: "swift-configuration")
 }
 
-for target in package.targets {
+for target in package.targets where target.type != .system {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),

@@ -1,0 +1,121 @@
+import BusbarDriver
+import NIOCore
+import NIOPosix
+
+/// Opens connections, asking Sentinels for the address where there are some. Confined to its event loop.
+final class RedisDialer {
+    typealias Pair = (requests: RedisConnection, receiver: RedisConnection)
+
+    private let configuration: RedisConfiguration
+    private let loop: any EventLoop
+    /// Which Sentinel is asked first: the one that answered last.
+    private var firstSentinel = 0
+
+    init(configuration: RedisConfiguration, loop: any EventLoop) {
+        self.configuration = configuration
+        self.loop = loop
+    }
+
+    /// Opens both connections of a link, or neither.
+    func dialPair(completion: @escaping (Result<Pair, DriverError>) -> Void) {
+        self.resolve { result in
+            let address: RedisAddress
+            switch result {
+            case .failure(let error): return completion(.failure(error))
+            case .success(let resolved): address = resolved
+            }
+            var connections: [RedisConnection] = []
+            var failure: DriverError?
+            var awaited = 2
+            for _ in 0..<2 {
+                self.dial(address) { result in
+                    awaited -= 1
+                    switch result {
+                    case .success(let connection): connections.append(connection)
+                    case .failure(let error): failure = error
+                    }
+                    guard awaited == 0 else { return }
+                    guard let failure else { return completion(.success((connections[0], connections[1]))) }
+                    for connection in connections { connection.close(failure) }
+                    completion(.failure(failure))
+                }
+            }
+        }
+    }
+
+    // MARK: Addresses
+
+    private enum RedisAddress: CustomStringConvertible {
+        case tcp(host: String, port: Int)
+        case unixSocket(String)
+
+        var description: String {
+            switch self {
+            case .tcp(let host, let port): "\(host):\(port)"
+            case .unixSocket(let path): path
+            }
+        }
+    }
+
+    private func resolve(completion: @escaping (Result<RedisAddress, DriverError>) -> Void) {
+        switch self.configuration.server {
+        case .tcp(let host, let port): completion(.success(.tcp(host: host, port: port)))
+        case .unixSocket(let path): completion(.success(.unixSocket(path)))
+        case .sentinel(let hosts, let name): self.ask(hosts, for: name, tried: 0, completion: completion)
+        }
+    }
+
+    /// Asks one Sentinel after the other until one knows the primary.
+    private func ask(
+        _ hosts: [RedisConfiguration.HostPort],
+        for name: String,
+        tried: Int,
+        completion: @escaping (Result<RedisAddress, DriverError>) -> Void
+    ) {
+        guard tried < hosts.count else {
+            return completion(.failure(.lost("none of \(hosts.count) Sentinels knows where the primary \"\(name)\" is")))
+        }
+        let index = (self.firstSentinel + tried) % hosts.count
+        let next = { self.ask(hosts, for: name, tried: tried + 1, completion: completion) }
+        self.dial(.tcp(host: hosts[index].host, port: hosts[index].port)) { result in
+            guard case .success(let connection) = result else { return next() }
+            let limit = self.configuration.requestLimit
+            if let password = self.configuration.sentinelPassword {
+                let words = [self.configuration.sentinelUser, password.text].compactMap(\.self)
+                let login = words.reduce(into: CommandArguments()) { $0.append($1) }.command("AUTH")
+                connection.send(login, within: limit) { _ in }
+            }
+            let question = CommandArguments("get-master-addr-by-name", name).command("SENTINEL")
+            connection.send(question, within: limit) { answer in
+                defer { connection.close(.lost("answered")) }
+                guard case .success(let reply) = answer, let parts = reply.array, parts.count == 2, let host = parts[0].text,
+                    let port = parts[1].text.flatMap({ Int($0) })
+                else { return next() }
+                self.firstSentinel = index
+                completion(.success(.tcp(host: host, port: port)))
+            }
+        }
+    }
+
+    private func dial(_ address: RedisAddress, completion: @escaping (Result<RedisConnection, DriverError>) -> Void) {
+        let bootstrap = ClientBootstrap(group: self.loop)
+            .connectTimeout(TimeAmount(self.configuration.requestLimit))
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(RedisConnection())
+                }
+            }
+        let channel =
+            switch address {
+            case .tcp(let host, let port): bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
+            case .unixSocket(let path): bootstrap.connect(unixDomainSocketPath: path)
+            }
+        channel.assumeIsolated().whenComplete { result in
+            let connection = result.flatMap { channel in
+                Result { try channel.pipeline.syncOperations.handler(type: RedisConnection.self) }
+            }
+            completion(connection.mapError { .lost("can't connect to \(address): \($0)") })
+        }
+    }
+}
