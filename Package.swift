@@ -83,6 +83,13 @@ let package = Package(
                 .logging,
             ]
         ),
+        .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
+        .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
+        .testTarget(
+            name: "BusbarRedisIntegrationTests",
+            dependencies: ["Busbar", "BusbarDriver", "BusbarRedis", .nioCore, .nioPosix, .logging],
+            path: "Tests/Integration/Redis"
+        ),
         .testTarget(
             name: "BusbarTests",
             dependencies: [

@@ -1,20 +1,20 @@
-import BusbarDriver
+package import BusbarDriver
 import NIOCore
 
 /// Sorts what a subscribed connection receives: joins the batches of one read into one delivery, and holds back what arrives before the
 /// link is live.
 ///
 /// A value without I/O.
-struct Receiving {
+package struct Receiving {
     /// Records of one stream and epoch, in the order of their arrival.
-    struct Delivery: Hashable {
-        let stream: StreamID
-        let epoch: Epoch
-        var records: [StoredRecord]
-        var last: SeenMark
+    package struct Delivery: Hashable {
+        package let stream: StreamID
+        package let epoch: Epoch
+        package var records: [StoredRecord]
+        package var last: SeenMark
     }
 
-    enum Outcome: Hashable {
+    package enum Outcome: Hashable {
         case nothing
         /// One more subscription is confirmed.
         case subscribed
@@ -35,9 +35,9 @@ struct Receiving {
     private var heldBytes = 0
     private var gathering: Delivery?
     /// Messages that were no batch of ours.
-    private(set) var malformedCount = 0
+    package private(set) var malformedCount = 0
 
-    init(channels: [StreamID: String], probeChannel: String, heldLimitBytes: Int = 1 << 20) {
+    package init(channels: [StreamID: String], probeChannel: String, heldLimitBytes: Int = 1 << 20) {
         var table: [ByteBuffer: Channel] = [ByteBuffer(string: probeChannel): .probe]
         for (stream, channel) in channels { table[ByteBuffer(string: channel)] = .live(stream) }
         self.channels = table
@@ -45,7 +45,7 @@ struct Receiving {
     }
 
     /// Takes a pushed array of three.
-    mutating func pushed(_ parts: [RedisReply]) -> Outcome {
+    package mutating func pushed(_ parts: [RedisReply]) -> Outcome {
         guard parts.count == 3, let name = parts[1].bulk, let channel = self.channels[name] else { return .nothing }
         guard let payload = parts[2].bulk else { return .subscribed }
         switch channel {
@@ -61,14 +61,14 @@ struct Receiving {
     }
 
     /// The read that brought the last messages is over: what has been gathered from it.
-    mutating func readCompleted() -> Delivery? {
+    package mutating func readCompleted() -> Delivery? {
         guard self.isLive else { return nil }
         defer { self.gathering = nil }
         return self.gathering
     }
 
     /// The link is live: what was held back.
-    mutating func wentLive() -> [Delivery] {
+    package mutating func wentLive() -> [Delivery] {
         self.isLive = true
         defer {
             self.held = []
@@ -79,7 +79,7 @@ struct Receiving {
     }
 
     /// The connection is gone, and with it whatever has not been delivered.
-    mutating func reset() {
+    package mutating func reset() {
         self.isLive = false
         self.held = []
         self.heldBytes = 0

@@ -1,11 +1,11 @@
-import BusbarDriver
+package import BusbarDriver
 
 /// What Redis says of itself in `INFO`.
-struct ServerFacts: Hashable, Sendable {
-    let version: String?
-    let role: String?
+package struct ServerFacts: Hashable, Sendable {
+    package let version: String?
+    package let role: String?
 
-    init(info: String) {
+    package init(info: String) {
         func value(of key: String) -> String? {
             info.split(whereSeparator: \.isNewline).first { $0.hasPrefix(key + ":") }.map { String($0.dropFirst(key.count + 1)) }
         }
@@ -14,7 +14,7 @@ struct ServerFacts: Hashable, Sendable {
     }
 
     /// Why this server can't be used, or nil. What it doesn't tell isn't held against it.
-    func objection() -> DriverError? {
+    package func objection() -> DriverError? {
         if let version = self.version {
             let numbers = version.split(separator: ".").prefix(2).compactMap { Int($0) }
             if numbers.count == 2, numbers.lexicographicallyPrecedes([6, 2]) {

@@ -1,16 +1,16 @@
-import BusbarDriver
-import NIOCore
+package import BusbarDriver
+package import NIOCore
 
 /// What the scripts answer, in the port's words.
-enum LogAnswers {
-    static func receipt(_ reply: RedisReply, stream: StreamID) throws(RedisProtocolError) -> Receipt {
+package enum LogAnswers {
+    package static func receipt(_ reply: RedisReply, stream: StreamID) throws(RedisProtocolError) -> Receipt {
         guard let parts = reply.array, parts.count == 2, let epoch = Self.epoch(parts[0]), let last = Self.offset(parts[1]) else {
             throw RedisProtocolError(detail: "an append was answered with something else than a position")
         }
         return Receipt(last: Position(stream: stream, epoch: epoch, offset: last))
     }
 
-    static func extent(_ reply: RedisReply) throws(RedisProtocolError) -> StreamExtent {
+    package static func extent(_ reply: RedisReply) throws(RedisProtocolError) -> StreamExtent {
         guard let parts = reply.array, parts.count >= 3, let epoch = Self.epoch(parts[0]), let oldest = Self.offset(parts[1]),
             let newest = Self.offset(parts[2])
         else { throw RedisProtocolError(detail: "an extent was answered with something else than three numbers") }
@@ -18,7 +18,7 @@ enum LogAnswers {
     }
 
     /// The page, and the mark of its last record. Nil when the log has no epoch.
-    static func page(_ reply: RedisReply) throws(RedisProtocolError) -> (page: Page, last: SeenMark?)? {
+    package static func page(_ reply: RedisReply) throws(RedisProtocolError) -> (page: Page, last: SeenMark?)? {
         if case .null = reply { return nil }
         let extent = try Self.extent(reply)
         guard let parts = reply.array, !parts.count.isMultiple(of: 2) else {
@@ -50,17 +50,17 @@ enum LogAnswers {
 /// What the append script publishes: one batch.
 ///
 /// A version byte (1), epoch and first offset (8 bytes each), then per record its length (4 bytes) and value; big-endian.
-struct LiveBatch: Hashable, Sendable {
-    static let version: UInt8 = 1
+package struct LiveBatch: Hashable, Sendable {
+    package static let version: UInt8 = 1
     /// Why: the scripts count in doubles, which are exact up to here; what is larger was not written by them.
     private static let largestNumber: UInt64 = 1 << 53
 
-    let epoch: Epoch
-    let records: [StoredRecord]
-    let last: SeenMark
+    package let epoch: Epoch
+    package let records: [StoredRecord]
+    package let last: SeenMark
 
     /// Nil for bytes that are no batch. The records share memory with `message`.
-    init?(_ message: ByteBuffer) {
+    package init?(_ message: ByteBuffer) {
         var bytes = message
         guard let (version, epoch, first) = bytes.readMultipleIntegers(as: (UInt8, UInt64, UInt64).self),
             version == Self.version, epoch <= Self.largestNumber, (1...Self.largestNumber).contains(first)

@@ -10,10 +10,10 @@
 ///
 /// An entry's value is the record's key (node, incarnation, sequence: 8 bytes each, big-endian) and behind it the record's bytes.
 /// Positions are the only thing that an append answers.
-enum LogScript: CaseIterable, Hashable, Sendable {
+package enum LogScript: CaseIterable, Hashable, Sendable {
     case append, attach, read
 
-    var text: String {
+    package var text: String {
         switch self {
         case .append: Self.beginning + Self.appending
         case .attach: Self.beginning + Self.attaching

@@ -1,19 +1,19 @@
-import BusbarDriver
-import NIOCore
+package import BusbarDriver
+package import NIOCore
 
 /// One call of a script, without the word that says which: it can be sent by digest, and again with the script's text.
-struct ScriptCall: Hashable, Sendable {
-    let script: LogScript
+package struct ScriptCall: Hashable, Sendable {
+    package let script: LogScript
     /// What follows the digest or the text: number of keys, keys, arguments.
-    let arguments: CommandArguments
+    package let arguments: CommandArguments
 
-    func command(digest: String) -> ByteBuffer { self.arguments.command("EVALSHA", digest) }
+    package func command(digest: String) -> ByteBuffer { self.arguments.command("EVALSHA", digest) }
 
     /// The same call with the whole text, which Redis then knows again.
-    func commandWithText() -> ByteBuffer { self.arguments.command("EVAL", self.script.text) }
+    package func commandWithText() -> ByteBuffer { self.arguments.command("EVAL", self.script.text) }
 
     /// - Parameter second: the writer's time in whole seconds since 1970, for forgetting writers; need not be exact.
-    static func append(
+    package static func append(
         _ batch: Batch, to names: StreamNames, retaining limits: LogLimits, second: UInt64
     ) -> Self {
         var arguments = CommandArguments("2", names.log, names.head, names.channel)
@@ -28,7 +28,7 @@ struct ScriptCall: Hashable, Sendable {
         return Self(script: .append, arguments: arguments)
     }
 
-    static func attach(to names: StreamNames, seen: SeenMark?, forgettingWritersBefore second: UInt64) -> Self {
+    package static func attach(to names: StreamNames, seen: SeenMark?, forgettingWritersBefore second: UInt64) -> Self {
         var arguments = CommandArguments("2", names.log, names.head)
         arguments.append(seen?.epoch ?? 0)
         arguments.append(seen?.offset ?? 0)
@@ -37,7 +37,7 @@ struct ScriptCall: Hashable, Sendable {
         return Self(script: .attach, arguments: arguments)
     }
 
-    static func read(_ names: StreamNames, after offset: Offset, limitBytes: Int) -> Self {
+    package static func read(_ names: StreamNames, after offset: Offset, limitBytes: Int) -> Self {
         var arguments = CommandArguments("2", names.log, names.head)
         arguments.append(offset.rawValue)
         arguments.append(String(limitBytes))
@@ -50,12 +50,12 @@ struct ScriptCall: Hashable, Sendable {
 }
 
 /// How much of a stream's log is retained.
-struct LogLimits: Hashable, Sendable {
-    let records: Int
+package struct LogLimits: Hashable, Sendable {
+    package let records: Int
     /// A sixteenth of the bytes to retain.
-    let segmentBytes: Int
+    package let segmentBytes: Int
 
-    init(_ configuration: RedisConfiguration) {
+    package init(_ configuration: RedisConfiguration) {
         self.records = configuration.retainedRecords
         self.segmentBytes = max(1, configuration.retainedBytes / 16)
     }
@@ -63,29 +63,29 @@ struct LogLimits: Hashable, Sendable {
 
 /// The newest record of a stream that this driver has seen: by it a log is recognised as the same one, and not one that lost its end
 /// and grew another.
-struct SeenMark: Hashable, Sendable {
-    private(set) var epoch: UInt64
-    private(set) var offset: UInt64
+package struct SeenMark: Hashable, Sendable {
+    package private(set) var epoch: UInt64
+    package private(set) var offset: UInt64
     /// The record's key in its 24 bytes; empty when unknown.
-    private(set) var key: ByteBuffer
+    package private(set) var key: ByteBuffer
 
-    init(epoch: Epoch, offset: Offset, key: ByteBuffer = ByteBuffer()) {
+    package init(epoch: Epoch, offset: Offset, key: ByteBuffer = ByteBuffer()) {
         self.epoch = epoch.rawValue
         self.offset = offset.rawValue
         self.key = key
     }
 
     /// Moves on to `other` if that is newer.
-    mutating func advance(to other: Self) {
+    package mutating func advance(to other: Self) {
         // Why by number: epochs grow, so a larger one is a later life.
         if (other.epoch, other.offset) > (self.epoch, self.offset) { self = other }
     }
 }
 
 extension ByteBuffer {
-    static let recordKeyBytes = 24
+    package static let recordKeyBytes = 24
 
-    init(recordKey key: RecordKey) {
+    package init(recordKey key: RecordKey) {
         self.init()
         self.reserveCapacity(Self.recordKeyBytes)
         self.writeMultipleIntegers(key.node, key.incarnation, key.sequence)

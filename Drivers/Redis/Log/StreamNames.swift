@@ -1,17 +1,17 @@
-import BusbarDriver
+package import BusbarDriver
 import NIOCore
 
 /// The names of one stream's keys and channel.
 ///
 /// All carry the hash tag `{app:stream}`, so that a cluster holds them together, and begin with `busbar:{app:`, so that an ACL user
 /// can be limited to `~busbar:{app:*` and `&busbar:{app:*`.
-struct StreamNames: Hashable, Sendable {
-    let log: String
-    let head: String
+package struct StreamNames: Hashable, Sendable {
+    package let log: String
+    package let head: String
     /// Why the database is in it: Redis's channels know no databases, and the same app in another one is another app.
-    let channel: String
+    package let channel: String
 
-    init(app: String, database: Int, stream: StreamID) {
+    package init(app: String, database: Int, stream: StreamID) {
         let prefix = "busbar:{\(app):\(stream.index)}:"
         self.log = prefix + "log"
         self.head = prefix + "head"
@@ -19,7 +19,7 @@ struct StreamNames: Hashable, Sendable {
     }
 
     /// The channel on which a driver hears its own probes.
-    static func probeChannel(app: String, driver: UInt64) -> String {
+    package static func probeChannel(app: String, driver: UInt64) -> String {
         "busbar:{\(app):probe}:" + String(driver, radix: 16)
     }
 }

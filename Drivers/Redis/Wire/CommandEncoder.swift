@@ -1,35 +1,35 @@
-import NIOCore
+package import NIOCore
 
 /// The arguments of a command, encoded as Redis reads them, before it is known what precedes them.
 ///
 /// Why not `redisFormatCommandArgv`: it wants all arguments as C strings and copies them into memory of its own; a record would be
 /// copied twice more.
-struct CommandArguments: Hashable, Sendable {
+package struct CommandArguments: Hashable, Sendable {
     private(set) var count = 0
     private(set) var bytes = ByteBuffer()
 
-    init() {}
+    package init() {}
 
-    init(_ texts: String...) {
+    package init(_ texts: String...) {
         for text in texts { self.append(text) }
     }
 
-    mutating func reserve(_ byteCount: Int) {
+    package mutating func reserve(_ byteCount: Int) {
         self.bytes.reserveCapacity(minimumWritableBytes: byteCount)
     }
 
-    mutating func append(_ text: String) {
+    package mutating func append(_ text: String) {
         self.beginArgument(byteCount: text.utf8.count)
         self.bytes.writeString(text)
         self.bytes.writeStaticString("\r\n")
     }
 
-    mutating func append(_ number: UInt64) {
+    package mutating func append(_ number: UInt64) {
         self.append(String(number))
     }
 
     /// One argument made of `head` and, behind it, `tail`.
-    mutating func append(_ head: ByteBuffer, _ tail: ByteBuffer = ByteBuffer()) {
+    package mutating func append(_ head: ByteBuffer, _ tail: ByteBuffer = ByteBuffer()) {
         self.beginArgument(byteCount: head.readableBytes + tail.readableBytes)
         self.bytes.writeImmutableBuffer(head)
         self.bytes.writeImmutableBuffer(tail)
@@ -37,7 +37,7 @@ struct CommandArguments: Hashable, Sendable {
     }
 
     /// The whole command: `words`, then these arguments.
-    func command(_ words: String...) -> ByteBuffer {
+    package func command(_ words: String...) -> ByteBuffer {
         var command = ByteBuffer()
         command.reserveCapacity(self.bytes.readableBytes + words.reduce(32) { $0 + $1.utf8.count + 16 })
         command.writeStaticString("*")

@@ -1,7 +1,7 @@
-import NIOCore
+package import NIOCore
 
 /// What Redis answers.
-enum RedisReply: Hashable, Sendable {
+package enum RedisReply: Hashable, Sendable {
     case status(String)
     case error(RedisServerError)
     case integer(Int64)
@@ -9,20 +9,20 @@ enum RedisReply: Hashable, Sendable {
     case array([RedisReply])
     case null
 
-    var integer: Int64? {
+    package var integer: Int64? {
         if case .integer(let value) = self { value } else { nil }
     }
 
-    var bulk: ByteBuffer? {
+    package var bulk: ByteBuffer? {
         if case .bulk(let value) = self { value } else { nil }
     }
 
-    var array: [RedisReply]? {
+    package var array: [RedisReply]? {
         if case .array(let value) = self { value } else { nil }
     }
 
     /// A status or a bulk as text.
-    var text: String? {
+    package var text: String? {
         switch self {
         case .status(let text): text
         case .bulk(let bytes): String(buffer: bytes)
@@ -32,6 +32,6 @@ enum RedisReply: Hashable, Sendable {
 }
 
 /// Bytes that aren't the protocol, or an answer of a shape that was not asked for.
-struct RedisProtocolError: Error, Hashable, Sendable {
-    let detail: String
+package struct RedisProtocolError: Error, Hashable, Sendable {
+    package let detail: String
 }

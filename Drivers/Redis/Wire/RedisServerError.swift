@@ -1,25 +1,25 @@
-import BusbarDriver
+package import BusbarDriver
 
 /// An error in Redis's own words: a code in capitals, then a text.
-struct RedisServerError: Error, Hashable, Sendable {
-    let text: String
+package struct RedisServerError: Error, Hashable, Sendable {
+    package let text: String
 
-    init(_ text: String) {
+    package init(_ text: String) {
         // Why cut: an unknown command is quoted back with its arguments.
         self.text = String(text.prefix(300))
     }
 
-    var code: String {
+    package var code: String {
         String(self.text.prefix { $0 != " " })
     }
 
-    var isMissingScript: Bool { self.code == "NOSCRIPT" }
+    package var isMissingScript: Bool { self.code == "NOSCRIPT" }
 
     /// The server is no longer the one that takes writes: the address has to be found again.
-    var meansOtherServer: Bool { ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"].contains(self.code) }
+    package var meansOtherServer: Bool { ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"].contains(self.code) }
 
     /// What it means to the bus. Nothing of the refused request was stored.
-    func driverError(during operation: StaticString, hiding secrets: [Secret] = []) -> DriverError {
+    package func driverError(during operation: StaticString, hiding secrets: [Secret] = []) -> DriverError {
         let (code, recovery): (DriverError.Code, DriverError.Recovery) =
             switch self.code {
             case "OOM", "MISCONF", "NOREPLICAS", "BUSY": (.overloaded, .retry(after: .milliseconds(250)))
@@ -37,7 +37,7 @@ struct RedisServerError: Error, Hashable, Sendable {
 
 extension String {
     /// The text without any of these secrets: Redis quotes what it doesn't understand.
-    func hiding(_ secrets: [Secret]) -> String {
+    package func hiding(_ secrets: [Secret]) -> String {
         secrets.reduce(self) { text, secret in
             guard !secret.text.isEmpty else { return text }
             return text.split(separator: secret.text, omittingEmptySubsequences: false).joined(separator: secret.description)

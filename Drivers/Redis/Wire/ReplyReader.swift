@@ -1,13 +1,13 @@
 import CHiredis
-import NIOCore
+package import NIOCore
 
 /// Turns bytes into replies with hiredis's reader. Confined to its connection's event loop.
-final class ReplyReader {
+package final class ReplyReader {
     private let reader: UnsafeMutablePointer<redisReader>
     private let limitBytes: Int
 
     /// - Parameter limitBytes: the most that may be buffered for one unfinished reply.
-    init(limitBytes: Int) {
+    package init(limitBytes: Int) {
         guard let reader = redisReaderCreate() else {
             // Why a trap: it returns nil only when malloc does, and then nothing else works either.
             preconditionFailure("no memory for a reply reader")
@@ -22,7 +22,7 @@ final class ReplyReader {
         redisReaderFree(self.reader)
     }
 
-    func feed(_ bytes: ByteBuffer) throws(RedisProtocolError) {
+    package func feed(_ bytes: ByteBuffer) throws(RedisProtocolError) {
         let status = bytes.withUnsafeReadableBytes { pointer in
             redisReaderFeed(self.reader, pointer.baseAddress?.assumingMemoryBound(to: CChar.self), pointer.count)
         }
@@ -30,7 +30,7 @@ final class ReplyReader {
     }
 
     /// The next whole reply, or nil when more bytes are needed.
-    func next() throws(RedisProtocolError) -> RedisReply? {
+    package func next() throws(RedisProtocolError) -> RedisReply? {
         var raw: UnsafeMutableRawPointer?
         guard redisReaderGetReply(self.reader, &raw) == REDIS_OK else { throw self.failure() }
         guard let raw else {
