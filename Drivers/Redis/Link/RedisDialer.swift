@@ -8,8 +8,6 @@ final class RedisDialer {
 
     private let configuration: RedisConfiguration
     private let loop: any EventLoop
-    /// Which Sentinel is asked first: the one that answered last.
-    private var firstSentinel = 0
 
     init(configuration: RedisConfiguration, loop: any EventLoop) {
         self.configuration = configuration
@@ -28,7 +26,7 @@ final class RedisDialer {
             var failure: DriverError?
             var awaited = 2
             for _ in 0..<2 {
-                self.dial(address) { result in
+                self.dial(address, within: self.configuration.requestLimit) { result in
                     awaited -= 1
                     switch result {
                     case .success(let connection): connections.append(connection)
@@ -61,25 +59,26 @@ final class RedisDialer {
         switch self.configuration.server {
         case .tcp(let host, let port): completion(.success(.tcp(host: host, port: port)))
         case .unixSocket(let path): completion(.success(.unixSocket(path)))
-        case .sentinel(let hosts, let name): self.ask(hosts, for: name, tried: 0, completion: completion)
+        case .sentinel(let hosts, let name):
+            // Why a share each: a Sentinel that swallows everything must leave time for the next one within the step's limit.
+            let limit = self.configuration.requestLimit / (hosts.count + 1)
+            self.ask(hosts[...], for: name, within: limit, completion: completion)
         }
     }
 
     /// Asks one Sentinel after the other until one knows the primary.
     private func ask(
-        _ hosts: [RedisConfiguration.HostPort],
+        _ hosts: ArraySlice<RedisConfiguration.HostPort>,
         for name: String,
-        tried: Int,
+        within limit: Duration,
         completion: @escaping (Result<RedisAddress, DriverError>) -> Void
     ) {
-        guard tried < hosts.count else {
-            return completion(.failure(.lost("none of \(hosts.count) Sentinels knows where the primary \"\(name)\" is")))
+        guard let host = hosts.first else {
+            return completion(.failure(.lost("none of the Sentinels knows where the primary \"\(name)\" is")))
         }
-        let index = (self.firstSentinel + tried) % hosts.count
-        let next = { self.ask(hosts, for: name, tried: tried + 1, completion: completion) }
-        self.dial(.tcp(host: hosts[index].host, port: hosts[index].port)) { result in
+        let next = { self.ask(hosts.dropFirst(), for: name, within: limit, completion: completion) }
+        self.dial(.tcp(host: host.host, port: host.port), within: limit) { result in
             guard case .success(let connection) = result else { return next() }
-            let limit = self.configuration.requestLimit
             if let password = self.configuration.sentinelPassword {
                 let words = [self.configuration.sentinelUser, password.text].compactMap(\.self)
                 let login = words.reduce(into: CommandArguments()) { $0.append($1) }.command("AUTH")
@@ -91,15 +90,16 @@ final class RedisDialer {
                 guard case .success(let reply) = answer, let parts = reply.array, parts.count == 2, let host = parts[0].text,
                     let port = parts[1].text.flatMap({ Int($0) })
                 else { return next() }
-                self.firstSentinel = index
                 completion(.success(.tcp(host: host, port: port)))
             }
         }
     }
 
-    private func dial(_ address: RedisAddress, completion: @escaping (Result<RedisConnection, DriverError>) -> Void) {
+    private func dial(
+        _ address: RedisAddress, within limit: Duration, completion: @escaping (Result<RedisConnection, DriverError>) -> Void
+    ) {
         let bootstrap = ClientBootstrap(group: self.loop)
-            .connectTimeout(TimeAmount(self.configuration.requestLimit))
+            .connectTimeout(TimeAmount(limit))
             .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
