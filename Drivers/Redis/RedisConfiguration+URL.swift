@@ -56,7 +56,8 @@ extension RedisConfiguration {
         case "sentinelUser": self.sentinelUser = value
         case "sentinelPassword": self.sentinelPassword = Secret(value)
         default:
-            let known = "app, database, retainedRecords, retainedBytes, requestLimit, probeInterval, probeLimit, backOffCeiling"
+            let known =
+                "app, database, retainedRecords, retainedBytes, requestLimit, probeInterval, probeLimit, backOffCeiling"
             // Why: a misspelt password key must not show its value.
             throw .init(key: key, value: "…", remedy: "a key out of \(known), sentinelUser, sentinelPassword")
         }
@@ -93,15 +94,21 @@ struct URLParts {
         self.scheme = url[..<mark.lowerBound].lowercased()
         var rest = url[mark.upperBound...]
         if let hash = rest.firstIndex(of: "#") {
-            throw .init(key: "url", value: "#…", remedy: "no fragment; a # in a password is written %23 (at character "
-                + "\(url.distance(from: url.startIndex, to: hash) + 1))")
+            throw .init(
+                key: "url", value: "#…",
+                remedy: "no fragment; a # in a password is written %23 (at character "
+                    + "\(url.distance(from: url.startIndex, to: hash) + 1))")
         }
         if let question = rest.firstIndex(of: "?") {
+            guard !rest[question...].contains("@") else {
+                throw .init(key: "url", value: "?…@…", remedy: "a ? in a password written %3F, an @ in the query %40")
+            }
             try self.readQuery(rest[rest.index(after: question)...])
             rest = rest[..<question]
         }
         // Why the last @: people forget to encode the one in their password.
-        let authorityEnd = rest.lastIndex(of: "@").flatMap { rest[$0...].firstIndex(of: "/") } ?? rest.firstIndex(of: "/")
+        let authorityEnd =
+            rest.lastIndex(of: "@").flatMap { rest[$0...].firstIndex(of: "/") } ?? rest.firstIndex(of: "/")
         var authority = rest[..<(authorityEnd ?? rest.endIndex)]
         self.path = String(rest[(authorityEnd ?? rest.endIndex)...])
         if let at = authority.lastIndex(of: "@") {
@@ -133,7 +140,9 @@ struct URLParts {
         }
     }
 
-    static func hostPort(_ text: String, defaultPort: Int) throws(RedisConfigurationError) -> RedisConfiguration.HostPort {
+    static func hostPort(
+        _ text: String, defaultPort: Int
+    ) throws(RedisConfigurationError) -> RedisConfiguration.HostPort {
         var host = text[...]
         var portText: Substring?
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
@@ -167,7 +176,8 @@ extension String {
                 bytes.append(byte)
                 continue
             }
-            guard let high = iterator.next().flatMap(Self.hexValue), let low = iterator.next().flatMap(Self.hexValue) else {
+            guard let high = iterator.next().flatMap(Self.hexValue), let low = iterator.next().flatMap(Self.hexValue)
+            else {
                 throw .init(key: key, value: "…", remedy: "two hexadecimal digits after each %; a plain % is %25")
             }
             bytes.append(high << 4 | low)

@@ -87,9 +87,12 @@ public struct RedisConfiguration: Hashable, Sendable {
         try Self.check("database", self.database, in: 0...1_000_000)
         try Self.check("retainedRecords", self.retainedRecords, in: 1...1_000_000_000)
         try Self.check("retainedBytes", self.retainedBytes, in: (1 << 16)...(1 << 40))
-        let nameIsFit = self.app.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "{") && $0 != UInt8(ascii: "}") }
+        let nameIsFit = self.app.utf8.allSatisfy {
+            $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "{") && $0 != UInt8(ascii: "}")
+        }
         guard nameIsFit, (1...100).contains(self.app.utf8.count) else {
-            throw .init(key: "app", value: self.app, remedy: "1 to 100 bytes without spaces, braces and control characters")
+            throw .init(
+                key: "app", value: self.app, remedy: "1 to 100 bytes without spaces, braces and control characters")
         }
         for (key, duration) in [
             ("requestLimit", self.requestLimit), ("probeInterval", self.probeInterval), ("probeLimit", self.probeLimit),

@@ -58,7 +58,8 @@ public final class RedisDriver: BackplaneDriver {
         let error = await withTaskCancellationHandler {
             loop.execute {
                 let started = RedisLink(
-                    configuration: configuration, streams: streams, driver: .random(in: 1...(.max)), inbox: inbox, loop: loop,
+                    configuration: configuration, streams: streams, driver: .random(in: 1...(.max)), inbox: inbox,
+                    loop: loop,
                     finished: finished
                 )
                 link.value = started
@@ -80,7 +81,9 @@ public final class RedisDriver: BackplaneDriver {
             batch, to: self.names(of: stream), retaining: self.limits, second: UInt64(Self.secondsSince1970())
         )
         let key = batch.records[batch.records.count - 1].key
-        return try await self.call("append") { _ in call } interpret: { link, reply in
+        return try await self.call("append") { _ in
+            call
+        } interpret: { link, reply in
             let receipt = try LogAnswers.receipt(reply, stream: stream)
             let mark = SeenMark(epoch: receipt.last.epoch, offset: receipt.last.offset, key: ByteBuffer(recordKey: key))
             link.hasSeen(mark, of: stream)
@@ -119,11 +122,13 @@ public final class RedisDriver: BackplaneDriver {
         interpret: @escaping @Sendable (RedisLink, RedisReply) throws -> Answer
     ) async throws(DriverError) -> Answer {
         let (loop, box) = (self.loop, self.link)
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Answer, DriverError>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<Answer, DriverError>, Never>) in
             loop.execute {
                 guard let link = box.value else {
                     let detail = "the driver isn't running"
-                    let error = DriverError(.closed, during: operation, recovery: .retry(after: .milliseconds(100)), detail: detail)
+                    let error = DriverError(
+                        .closed, during: operation, recovery: .retry(after: .milliseconds(100)), detail: detail)
                     return continuation.resume(returning: .failure(error))
                 }
                 link.call(make(link), during: operation) { answer in
@@ -147,7 +152,8 @@ public final class RedisDriver: BackplaneDriver {
 
     private func check(_ batch: Batch) throws(DriverError) {
         guard let first = batch.records.first?.key else {
-            throw DriverError(.rejected, during: "append", recovery: .giveUp, detail: "a batch holds at least one record")
+            throw DriverError(
+                .rejected, during: "append", recovery: .giveUp, detail: "a batch holds at least one record")
         }
         var last: RecordKey?
         for record in batch.records {

@@ -55,12 +55,16 @@ struct LinkMachineTests {
     func reportedOnce() {
         var machine = LinkMachine(policy: Self.policy)
         _ = machine.started(at: self.at(0))
-        #expect(machine.failed(Self.lost, attempt: 1, at: self.at(0), draw: 0) == [.disconnect, .announceInterruption(Self.lost)])
+        #expect(
+            machine.failed(Self.lost, attempt: 1, at: self.at(0), draw: 0) == [
+                .disconnect, .announceInterruption(Self.lost),
+            ])
         _ = machine.timerFired(at: self.at(1), draw: 0)
         #expect(machine.failed(Self.lost, attempt: 3, at: self.at(1), draw: 0) == [.disconnect])
         _ = machine.timerFired(at: self.at(2), draw: 0)
         let other = DriverError(.timedOut, during: "run", recovery: .retry(after: .zero), detail: "slow")
-        #expect(machine.failed(other, attempt: 5, at: self.at(2), draw: 0) == [.disconnect, .announceInterruption(other)])
+        #expect(
+            machine.failed(other, attempt: 5, at: self.at(2), draw: 0) == [.disconnect, .announceInterruption(other)])
     }
 
     @Test("what an attempt that is over reports is ignored")
@@ -119,7 +123,8 @@ struct LinkMachineTests {
     func hopeless() {
         var machine = LinkMachine(policy: Self.policy)
         _ = machine.started(at: self.at(0))
-        #expect(machine.failed(Self.refused, attempt: 1, at: self.at(0), draw: 0) == [.disconnect, .finish(Self.refused)])
+        #expect(
+            machine.failed(Self.refused, attempt: 1, at: self.at(0), draw: 0) == [.disconnect, .finish(Self.refused)])
         #expect(machine.wakeUp == nil && machine.stopped().isEmpty)
 
         var veteran = self.liveMachine()
@@ -155,7 +160,9 @@ struct LinkMachineTests {
 
     @Test("stopping ends everything, once, in any state")
     func stopping() {
-        var machines = [LinkMachine(policy: Self.policy), LinkMachine(policy: Self.policy), self.liveMachine(), self.liveMachine()]
+        var machines = [
+            LinkMachine(policy: Self.policy), LinkMachine(policy: Self.policy), self.liveMachine(), self.liveMachine(),
+        ]
         _ = machines[1].started(at: self.at(0))
         _ = machines[3].failed(Self.lost, attempt: 1, at: self.at(0), draw: 1)
         for index in machines.indices {

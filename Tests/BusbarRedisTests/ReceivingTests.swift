@@ -62,7 +62,8 @@ struct ReceivingTests {
         var receiving = Self.liveReceiving()
         #expect(receiving.pushed(Self.push("live", Self.message(first: 1, "a"))) == .nothing)
         #expect(receiving.pushed(Self.push("live", Self.message(first: 2, "b", "c"))) == .nothing)
-        guard case .deliver(let first) = receiving.pushed(Self.push("live", Self.message(epoch: 6, first: 1, "d"))) else {
+        guard case .deliver(let first) = receiving.pushed(Self.push("live", Self.message(epoch: 6, first: 1, "d")))
+        else {
             return #expect(Bool(false), "the first epoch was not delivered")
         }
         #expect(Self.texts(first) == ["1 a", "2 b", "3 c"] && first.last.offset == 3)
@@ -85,7 +86,9 @@ struct ReceivingTests {
     @Test("confirmations and probes are told apart from records; foreign channels and shapes are ignored")
     func others() {
         var receiving = Self.liveReceiving()
-        let confirmation: [RedisReply] = [.bulk(ByteBuffer(string: "subscribe")), .bulk(ByteBuffer(string: "live")), .integer(1)]
+        let confirmation: [RedisReply] = [
+            .bulk(ByteBuffer(string: "subscribe")), .bulk(ByteBuffer(string: "live")), .integer(1),
+        ]
         #expect(receiving.pushed(confirmation) == .subscribed)
         #expect(receiving.pushed(Self.push("probe", ByteBuffer(string: "17"))) == .probe(17))
         #expect(receiving.pushed(Self.push("probe", ByteBuffer(string: "x"))) == .nothing)

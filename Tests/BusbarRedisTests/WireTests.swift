@@ -14,17 +14,20 @@ struct WireTests {
         #expect(Array(command.readableBytesView) == Array(expected.readableBytesView) + [0, 13, 10, 255, 13, 10])
     }
 
-    private static let wire = "+OK\r\n:-7\r\n$3\r\na\r\n\r\n$-1\r\n*3\r\n$1\r\nx\r\n*-1\r\n*1\r\n:1\r\n-ERR no\r\n*0\r\n$0\r\n\r\n"
+    private static let wire =
+        "+OK\r\n:-7\r\n$3\r\na\r\n\r\n$-1\r\n*3\r\n$1\r\nx\r\n*-1\r\n*1\r\n:1\r\n-ERR no\r\n*0\r\n$0\r\n\r\n"
     private static let replies: [RedisReply] = [
         .status("OK"), .integer(-7), .bulk(ByteBuffer(string: "a\r\n")), .null,
-        .array([.bulk(ByteBuffer(string: "x")), .null, .array([.integer(1)])]), .error(RedisServerError("ERR no")), .array([]),
+        .array([.bulk(ByteBuffer(string: "x")), .null, .array([.integer(1)])]), .error(RedisServerError("ERR no")),
+        .array([]),
         .bulk(ByteBuffer()),
     ]
 
     @Test("replies are the same whether they come whole, byte by byte or in any two pieces")
     func replies() throws {
         let bytes = Array(Self.wire.utf8)
-        for pieces in [[bytes], bytes.map { [$0] }] + bytes.indices.map({ [Array(bytes[..<$0]), Array(bytes[$0...])] }) {
+        for pieces in [[bytes], bytes.map { [$0] }] + bytes.indices.map({ [Array(bytes[..<$0]), Array(bytes[$0...])] })
+        {
             let reader = ReplyReader(limitBytes: 1_000)
             var replies: [RedisReply] = []
             for piece in pieces {
@@ -62,7 +65,8 @@ struct WireTests {
             ("BUSY Redis is busy running a script.", .overloaded, true),
             ("ERR max number of clients reached", .overloaded, true),
             ("LOADING Redis is loading the dataset in memory", .unreachable, true),
-            ("MASTERDOWN Link with MASTER is down", .unreachable, true), ("CLUSTERDOWN The cluster is down", .unreachable, true),
+            ("MASTERDOWN Link with MASTER is down", .unreachable, true),
+            ("CLUSTERDOWN The cluster is down", .unreachable, true),
             ("TRYAGAIN later", .unreachable, true), ("NOAUTH Authentication required.", .unauthorized, false),
             ("WRONGPASS invalid username-password pair", .unauthorized, false),
             ("NOPERM this user has no permissions", .unauthorized, false),

@@ -50,7 +50,9 @@ final class RedisConnection: ChannelInboundHandler {
         guard self.pipeline.offer(ticket, byteCount: command.readableBytes, deadline: deadline) else {
             let detail = "too much is waiting for Redis's answer already"
             return completion(
-                .failure(DriverError(.overloaded, during: operation, recovery: .retry(after: .milliseconds(20)), detail: detail))
+                .failure(
+                    DriverError(
+                        .overloaded, during: operation, recovery: .retry(after: .milliseconds(20)), detail: detail))
             )
         }
         if self.deadlineCheck == nil { self.scheduleDeadlineCheck(on: context) }
@@ -88,7 +90,9 @@ final class RedisConnection: ChannelInboundHandler {
             guard let context = self.context, let deadline = self.pipeline.deadline else { return }
             guard deadline <= ContinuousClock.now else { return self.scheduleDeadlineCheck(on: context) }
             self.end(
-                DriverError(.timedOut, during: "run", recovery: .retry(after: .milliseconds(20)), detail: "Redis didn't answer in time")
+                DriverError(
+                    .timedOut, during: "run", recovery: .retry(after: .milliseconds(20)),
+                    detail: "Redis didn't answer in time")
             )
         }
     }

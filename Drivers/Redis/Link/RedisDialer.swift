@@ -87,7 +87,8 @@ final class RedisDialer {
             let question = CommandArguments("get-master-addr-by-name", name).command("SENTINEL")
             connection.send(question, within: limit) { answer in
                 defer { connection.close(.lost("answered")) }
-                guard case .success(let reply) = answer, let parts = reply.array, parts.count == 2, let host = parts[0].text,
+                guard case .success(let reply) = answer, let parts = reply.array, parts.count == 2,
+                    let host = parts[0].text,
                     let port = parts[1].text.flatMap({ Int($0) })
                 else { return next() }
                 completion(.success(.tcp(host: host, port: port)))
@@ -96,7 +97,8 @@ final class RedisDialer {
     }
 
     private func dial(
-        _ address: RedisAddress, within limit: Duration, completion: @escaping (Result<RedisConnection, DriverError>) -> Void
+        _ address: RedisAddress, within limit: Duration,
+        completion: @escaping (Result<RedisConnection, DriverError>) -> Void
     ) {
         let bootstrap = ClientBootstrap(group: self.loop)
             .connectTimeout(TimeAmount(limit))
@@ -108,7 +110,8 @@ final class RedisDialer {
             }
         let channel =
             switch address {
-            case .tcp(let host, let port): bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
+            case .tcp(let host, let port):
+                bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
             case .unixSocket(let path): bootstrap.connect(unixDomainSocketPath: path)
             }
         channel.assumeIsolated().whenComplete { result in

@@ -209,9 +209,11 @@ final class RedisLink {
         self.attempt.awaited = 1
         for section in ["server", "replication"] {
             let info = CommandArguments(section).command("INFO")
-            self.request(info, on: requests, attempt: number, tolerating: { $0.code == "NOPERM" }, use: { reply in
-                if let error = ServerFacts(info: reply.text ?? "").objection() { self.fail(error, attempt: number) }
-            })
+            self.request(
+                info, on: requests, attempt: number, tolerating: { $0.code == "NOPERM" },
+                use: { reply in
+                    if let error = ServerFacts(info: reply.text ?? "").objection() { self.fail(error, attempt: number) }
+                })
         }
         for script in LogScript.allCases {
             let load = CommandArguments("LOAD", script.text).command("SCRIPT")
@@ -285,7 +287,8 @@ final class RedisLink {
     }
 
     private func call(
-        _ call: ScriptCall, on connection: RedisConnection, during operation: StaticString, completion: @escaping Completion
+        _ call: ScriptCall, on connection: RedisConnection, during operation: StaticString,
+        completion: @escaping Completion
     ) {
         let number = self.attempt.number
         let limit = self.configuration.requestLimit

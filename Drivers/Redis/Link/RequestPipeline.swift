@@ -30,8 +30,9 @@ package struct RequestPipeline<Ticket> {
 
     /// Takes a request, or refuses it when the pipeline is full. One request is always taken, however large.
     package mutating func offer(_ ticket: Ticket, byteCount: Int, deadline: ContinuousClock.Instant) -> Bool {
-        guard self.requests.isEmpty
-            || (self.requests.count < self.limitCount && self.pendingBytes + byteCount <= self.limitBytes)
+        guard
+            self.requests.isEmpty
+                || (self.requests.count < self.limitCount && self.pendingBytes + byteCount <= self.limitBytes)
         else { return false }
         self.requests.append(Request(ticket: ticket, byteCount: byteCount, deadline: deadline))
         self.pendingBytes += byteCount

@@ -7,7 +7,9 @@ package struct ServerFacts: Hashable, Sendable {
 
     package init(info: String) {
         func value(of key: String) -> String? {
-            info.split(whereSeparator: \.isNewline).first { $0.hasPrefix(key + ":") }.map { String($0.dropFirst(key.count + 1)) }
+            info.split(whereSeparator: \.isNewline).first { $0.hasPrefix(key + ":") }.map {
+                String($0.dropFirst(key.count + 1))
+            }
         }
         self.version = value(of: "redis_version")
         self.role = value(of: "role")

@@ -4,14 +4,17 @@ package import NIOCore
 /// What the scripts answer, in the port's words.
 package enum LogAnswers {
     package static func receipt(_ reply: RedisReply, stream: StreamID) throws(RedisProtocolError) -> Receipt {
-        guard let parts = reply.array, parts.count == 2, let epoch = Self.epoch(parts[0]), let last = Self.offset(parts[1]) else {
+        guard let parts = reply.array, parts.count == 2, let epoch = Self.epoch(parts[0]),
+            let last = Self.offset(parts[1])
+        else {
             throw RedisProtocolError(detail: "an append was answered with something else than a position")
         }
         return Receipt(last: Position(stream: stream, epoch: epoch, offset: last))
     }
 
     package static func extent(_ reply: RedisReply) throws(RedisProtocolError) -> StreamExtent {
-        guard let parts = reply.array, parts.count >= 3, let epoch = Self.epoch(parts[0]), let oldest = Self.offset(parts[1]),
+        guard let parts = reply.array, parts.count >= 3, let epoch = Self.epoch(parts[0]),
+            let oldest = Self.offset(parts[1]),
             let newest = Self.offset(parts[2])
         else { throw RedisProtocolError(detail: "an extent was answered with something else than three numbers") }
         return StreamExtent(epoch: epoch, oldest: oldest, newest: newest)
@@ -80,6 +83,7 @@ package struct LiveBatch: Hashable, Sendable {
         self.epoch = Epoch(epoch)
         self.records = records
         // Why copied: a mark is kept, and must not keep the whole message with it.
-        self.last = SeenMark(epoch: self.epoch, offset: Offset(offset - 1), key: ByteBuffer(bytes: lastKey.readableBytesView))
+        self.last = SeenMark(
+            epoch: self.epoch, offset: Offset(offset - 1), key: ByteBuffer(bytes: lastKey.readableBytesView))
     }
 }

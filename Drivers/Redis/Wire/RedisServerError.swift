@@ -27,8 +27,10 @@ package struct RedisServerError: Error, Hashable, Sendable {
             case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNKILLABLE":
                 (.unreachable, .retry(after: .milliseconds(100)))
             case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED": (.unauthorized, .giveUp)
-            case "ERR" where self.text.contains("max number of clients"): (.overloaded, .retry(after: .milliseconds(500)))
-            case "ERR" where self.text.contains("AUTH") || self.text.contains("invalid password"): (.unauthorized, .giveUp)
+            case "ERR" where self.text.contains("max number of clients"):
+                (.overloaded, .retry(after: .milliseconds(500)))
+            case "ERR" where self.text.contains("AUTH") || self.text.contains("invalid password"):
+                (.unauthorized, .giveUp)
             default: (.rejected, .giveUp)
             }
         return DriverError(code, during: operation, recovery: recovery, detail: self.text.hiding(secrets))
@@ -40,7 +42,8 @@ extension String {
     package func hiding(_ secrets: [Secret]) -> String {
         secrets.reduce(self) { text, secret in
             guard !secret.text.isEmpty else { return text }
-            return text.split(separator: secret.text, omittingEmptySubsequences: false).joined(separator: secret.description)
+            return text.split(separator: secret.text, omittingEmptySubsequences: false).joined(
+                separator: secret.description)
         }
     }
 }

@@ -99,7 +99,9 @@ struct Writer {
 
 extension RedisServer {
     /// A configuration that notices faults quickly, so that tests need not wait for it.
-    func configuration(app: String = "test", password: String = "", user: String? = nil, database: Int = 0) throws
+    func configuration(
+        app: String = "test", password: String = "", user: String? = nil, database: Int = 0
+    ) throws
         -> RedisConfiguration
     {
         var configuration = try RedisConfiguration(

@@ -15,7 +15,9 @@ struct RedisFaultTests {
             let log = try await inbox.wait { !$0.interruptions.isEmpty }
             #expect(log.interruptions[0].code == .unreachable && log.liveExtents.isEmpty)
             var writer = Writer()
-            let error = await #expect(throws: DriverError.self) { _ = try await driver.append(writer.batch("x"), to: stream) }
+            let error = await #expect(throws: DriverError.self) {
+                _ = try await driver.append(writer.batch("x"), to: stream)
+            }
             #expect(error?.code == .unreachable && error?.recovery != .giveUp)
             try await server.start()
             try await inbox.wait { !$0.liveExtents.isEmpty }
@@ -41,7 +43,8 @@ struct RedisFaultTests {
     func accessControl() async throws {
         let server = try await RedisServer.started()
         try server.command(
-            "ACL", "SETUSER", "node", "on", ">pw", "~busbar:{test:*", "&busbar:{test:*", "+@all", "-@admin", "-@dangerous",
+            "ACL", "SETUSER", "node", "on", ">pw", "~busbar:{test:*", "&busbar:{test:*", "+@all", "-@admin",
+            "-@dangerous",
             "+info", "+script|load"
         )
         try await withNode(try server.configuration(password: "pw", user: "node")) { driver, inbox in
@@ -111,7 +114,9 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("F-55 after a crash an append-only file brings the epoch back; without one the epoch is new", arguments: [true, false])
+    @Test(
+        "F-55 after a crash an append-only file brings the epoch back; without one the epoch is new",
+        arguments: [true, false])
     func crash(keepsData: Bool) async throws {
         let persistence = keepsData ? RedisServer.Persistence.appendOnly : .none
         let server = try await RedisServer.started("--appendfsync", "always", persistence: persistence)
@@ -129,7 +134,9 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("F-57 a store restored from an older state comes back under a new epoch, even when it has grown past what was seen")
+    @Test(
+        "F-57 a store restored from an older state comes back under a new epoch, even when it has grown past what was seen"
+    )
     func olderDump() async throws {
         let server = try await RedisServer.started()
         let dump = server.directory.appending(path: "dump.rdb")
@@ -261,7 +268,8 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("a killed subscription is replaced, whichever of the two connections was hit", arguments: ["pubsub", "normal"])
+    @Test(
+        "a killed subscription is replaced, whichever of the two connections was hit", arguments: ["pubsub", "normal"])
     func clientKill(type: String) async throws {
         let server = try await RedisServer.started()
         try await withNode(try server.configuration()) { driver, inbox in

@@ -33,7 +33,8 @@ enum Fault: CaseIterable, CustomTestStringConvertible {
     }
 }
 
-@Suite("the ledger of two buses on a real Redis", .enabled(if: RedisTests.areWanted), .serialized, .timeLimit(.minutes(2)))
+@Suite(
+    "the ledger of two buses on a real Redis", .enabled(if: RedisTests.areWanted), .serialized, .timeLimit(.minutes(2)))
 struct RedisLedgerTests {
     @Test(
         "F-53 F-54 F-55 F-57 published = delivered + reported, nothing twice, nothing swapped, nodes agree",
@@ -49,12 +50,16 @@ struct RedisLedgerTests {
             for bus in buses { subscriptions.append(try await bus.subscribe(to: [topic])) }
             let nodes = [NodeLedger(), NodeLedger()]
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for (subscription, node) in zip(subscriptions, nodes) { group.addTask { try await node.consume(subscription) } }
+                for (subscription, node) in zip(subscriptions, nodes) {
+                    group.addTask { try await node.consume(subscription) }
+                }
                 group.addTask {
                     try await withThrowingTaskGroup(of: Void.self) { publishers in
                         for (index, bus) in buses.enumerated() {
                             for lane in 0..<3 {
-                                publishers.addTask { await published.publish(as: "\(index)/\(lane)", on: bus, to: topic) }
+                                publishers.addTask {
+                                    await published.publish(as: "\(index)/\(lane)", on: bus, to: topic)
+                                }
                             }
                         }
                         try await nodes[0].waitForMore(200)
@@ -74,7 +79,8 @@ struct RedisLedgerTests {
             let account = node.account
             #expect(account.repeats == 0 && account.swaps == 0)
             let missing = published.accepted.subtracting(account.texts)
-            #expect(missing.isEmpty || (fault.mayLose && !account.gaps.isEmpty), "\(missing.count) lost, \(account.gaps)")
+            #expect(
+                missing.isEmpty || (fault.mayLose && !account.gaps.isEmpty), "\(missing.count) lost, \(account.gaps)")
             if !fault.mayLose { #expect(account.gaps.isEmpty) }
         }
         if !fault.mayLose { #expect(nodes[0].account.order == nodes[1].account.order) }
@@ -88,7 +94,8 @@ extension Fault {
             break
         case .killedTenTimes:
             for round in 0..<10 {
-                try server.command("CLIENT", "KILL", "TYPE", round.isMultiple(of: 2) ? "pubsub" : "normal", "SKIPME", "yes")
+                try server.command(
+                    "CLIENT", "KILL", "TYPE", round.isMultiple(of: 2) ? "pubsub" : "normal", "SKIPME", "yes")
                 try await witness.waitForMore(20)
             }
         case .scriptsForgotten:

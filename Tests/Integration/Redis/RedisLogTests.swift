@@ -43,7 +43,8 @@ struct RedisLogTests {
         }
     }
 
-    @Test("every byte value and every size up to the largest arrives intact; one byte more is refused before it is sent")
+    @Test(
+        "every byte value and every size up to the largest arrives intact; one byte more is refused before it is sent")
     func sizes() async throws {
         let server = try await RedisServer.started()
         try await withNode(try server.configuration()) { driver, inbox in
@@ -164,7 +165,9 @@ struct RedisLogTests {
                         _ = try await driver.append(writer.batch(text), to: stream)
                         _ = try await driver.append(writer.batch(text), to: stream)
                     }
-                    for inbox in [firstInbox, secondInbox, thirdInbox] { try await inbox.wait { $0.records.count >= 2 } }
+                    for inbox in [firstInbox, secondInbox, thirdInbox] {
+                        try await inbox.wait { $0.records.count >= 2 }
+                    }
                     return [firstInbox, secondInbox, thirdInbox]
                 }
             }

@@ -58,7 +58,10 @@ enum Main {
     private static func script(_ port: Int, _ count: Int, digest: String) {
         let client = RawClient(port: port)
         let words =
-            ["EVALSHA", digest, "2", "busbar:{script:0}:log", "busbar:{script:0}:head", "busbar:{script:0}:live:0", "0", "0"]
+            [
+                "EVALSHA", digest, "2", "busbar:{script:0}:log", "busbar:{script:0}:head", "busbar:{script:0}:live:0",
+                "0", "0",
+            ]
             + ["w1.\(now())", "1", "100000", "4194304"]
         let head = words.map { Array($0.utf8) }
         let start = now()
@@ -100,7 +103,9 @@ enum Main {
         }
     }
 
-    private static func running(_ driver: RedisDriver, _ inbox: MeasuringInbox, body: () async throws -> Void) async throws {
+    private static func running(
+        _ driver: RedisDriver, _ inbox: MeasuringInbox, body: () async throws -> Void
+    ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await driver.run(following: [StreamID(0)], delivering: inbox) }
             try await body()
@@ -165,7 +170,9 @@ enum Main {
             }
             let sent = count / tasks * tasks
             let rate = UInt64(sent) * 1_000_000_000 / (now() - start)
-            say("flood\t\(tasks) publishers: \(rate) msg/s, publisher CPU \((cpuMicroseconds() - cpu) / Double(sent)) us/msg")
+            say(
+                "flood\t\(tasks) publishers: \(rate) msg/s, publisher CPU \((cpuMicroseconds() - cpu) / Double(sent)) us/msg"
+            )
         }
     }
 
