@@ -315,19 +315,11 @@ struct RedisFaultTests {
         try await group.shutdownGracefully()
     }
 
-    @Test("Sentinels say where the primary is")
+    @Test("Sentinels say where the primary is; one that is away costs no more than its share of the time")
     func sentinel() async throws {
         let server = try await RedisServer.started()
         let sentinel = try RedisServer()
-        let file = sentinel.directory.appending(path: "sentinel.conf")
-        let text = """
-            port \(sentinel.port)
-            bind 127.0.0.1
-            dir \(sentinel.directory.path())
-            sentinel monitor main 127.0.0.1 \(server.port) 1
-            """
-        try text.write(to: file, atomically: true, encoding: .utf8)
-        try await sentinel.startSentinel(file)
+        try await sentinel.startSentinel(watching: server, readyText: "+monitor")
         let nobody = try RedisServer()
         let hosts = "127.0.0.1:\(nobody.port),127.0.0.1:\(sentinel.port)"
         let configuration = try RedisConfiguration(url: "redis+sentinel://\(hosts)/main/2?app=test")
@@ -340,6 +332,28 @@ struct RedisFaultTests {
         try await withNode(unknown, untilLive: false) { _, inbox in
             let log = try await inbox.wait { !$0.interruptions.isEmpty }
             #expect(log.interruptions[0].detail.contains("\"other\""))
+        }
+    }
+
+    @Test("F-57 after a failover the driver finds the new primary, with the epoch and the records that were replicated")
+    func failover() async throws {
+        let primary = try await RedisServer.started()
+        let replica = try await RedisServer.started("--replicaof", "127.0.0.1 \(primary.port)")
+        let sentinel = try RedisServer()
+        try await sentinel.startSentinel(watching: primary, readyText: "+slave")
+        var configuration = try RedisConfiguration(url: "redis+sentinel://127.0.0.1:\(sentinel.port)/main?app=test")
+        configuration.probeInterval = .milliseconds(100)
+        configuration.backOffCeiling = .milliseconds(300)
+        try await withNode(configuration) { driver, inbox in
+            var writer = Writer()
+            let before = try await driver.append(writer.batch("a"), to: stream).last
+            #expect(try primary.command("WAIT", "1", "5000") == "1")
+            #expect(try sentinel.command("SENTINEL", "FAILOVER", "main") == "OK")
+            try await inbox.wait { $0.liveExtents.count >= 2 }
+            let after = try await driver.append(writer.batch("b", after: before), to: stream).last
+            #expect(after.epoch == before.epoch && after.offset == Offset(2))
+            #expect(try await inbox.wait { $0.records.count == 2 }.texts == ["a", "b"])
+            #expect(try replica.command("ROLE").hasPrefix("master"))
         }
     }
 }

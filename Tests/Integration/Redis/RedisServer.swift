@@ -69,9 +69,18 @@ final class RedisServer: Sendable {
         try await self.launch(common + arguments, readyText: "eady to accept")
     }
 
-    /// Starts the process as a Sentinel.
-    func startSentinel(_ configuration: URL) async throws {
-        try await self.launch([configuration.path(), "--sentinel"], readyText: "+monitor")
+    /// Starts the process as a Sentinel that knows `server` as "main".
+    func startSentinel(watching server: RedisServer, readyText: String) async throws {
+        let file = self.directory.appending(path: "sentinel.conf")
+        let text = """
+            port \(self.port)
+            bind 127.0.0.1
+            dir \(self.directory.path())
+            sentinel monitor main 127.0.0.1 \(server.port) 1
+            sentinel failover-timeout main 10000
+            """
+        try text.write(to: file, atomically: true, encoding: .utf8)
+        try await self.launch([file.path(), "--sentinel"], readyText: readyText)
     }
 
     private func launch(_ arguments: [String], readyText: String) async throws {
