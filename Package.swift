@@ -15,6 +15,10 @@ let package = Package(
         .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
     ],
+    traits: [
+        .default(enabledTraits: ["Redis"]),
+        .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -73,6 +77,7 @@ let package = Package(
                 "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore,
                 .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
+                .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
             ]
         ),
         .testTarget(
