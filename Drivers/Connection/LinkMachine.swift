@@ -1,10 +1,11 @@
 package import BusbarDriver
 
-/// Decides the life of a driver's link to its broker: connect, authenticate, verify, follow, live; and after a failure back off
-/// and do it again. One link may be several sockets: they live and die together.
+/// Decides the life of a driver's link to its broker: connect, authenticate, verify, follow, live; and after a failure
+/// back off and do it again. One link may be several sockets: they live and die together.
 ///
-/// A value without I/O, clock or randomness. Every event carries the time; the shell performs the effects in order and calls
-/// ``timerFired(at:draw:)`` when ``wakeUp`` has come. Events of an attempt that is over are ignored, so a shell may report late.
+/// A value without I/O, clock or randomness. Every event carries the time; the shell performs the effects in order and
+/// calls ``timerFired(at:draw:)`` when ``wakeUp`` has come. Events of an attempt that is over are ignored, so a shell
+/// may report late.
 package struct LinkMachine: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
@@ -172,8 +173,8 @@ package struct LinkMachine: Sendable {
         case .performing:
             break
         case .live(let life):
-            // Why: a life shorter than the longest wait of the next attempt is one more failure of the same kind; else a broker
-            // that accepts and drops us at once would be hammered without any back-off.
+            // Why: a life shorter than the longest wait of the next attempt is one more failure of the same kind; else
+            // a broker that accepts and drops us at once would be hammered without any back-off.
             if now - life.since >= self.policy.longestWait(afterFailures: self.failures) { self.failures = 0 }
         }
         switch error.recovery {

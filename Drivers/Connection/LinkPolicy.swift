@@ -25,8 +25,8 @@ package struct LinkPolicy: Hashable, Sendable {
         self.backOffCeiling = backOffCeiling
     }
 
-    /// The upper end of the wait after so many failures in a row; the wait itself is drawn from zero to here (full jitter), so that
-    /// the nodes of a farm don't come back as one herd.
+    /// The upper end of the wait after so many failures in a row; the wait itself is drawn from zero to here (full
+    /// jitter), so that the nodes of a farm don't come back as one herd.
     package func longestWait(afterFailures failures: Int) -> Duration {
         // Why: past 2^20 every sensible ceiling is reached; it keeps the product within range.
         min(self.backOffCeiling, self.backOffBase * (1 << min(max(failures, 0), 20)))

@@ -7,8 +7,8 @@ extension RedisConfiguration {
     /// - `redis+unix:///path/to/socket`
     /// - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/primary[/database]`
     ///
-    /// each with `?app=NAME` and any of `database`, `retainedRecords`, `retainedBytes`, `requestLimit`, `probeInterval`,
-    /// `probeLimit`, `backOffCeiling` (times in milliseconds), `sentinelUser`, `sentinelPassword`.
+    /// each with `?app=NAME` and any of `database`, `retainedRecords`, `retainedBytes`, `requestLimit`,
+    /// `probeInterval`, `probeLimit`, `backOffCeiling` (times in milliseconds), `sentinelUser`, `sentinelPassword`.
     /// - Parameter alsoAllowing: query keys that somebody else reads; they are skipped.
     /// - Throws: ``RedisConfigurationError``, one line, without any secret.
     public init(url: String, alsoAllowing: Set<String> = ["streams"]) throws(RedisConfigurationError) {

@@ -28,7 +28,8 @@ public struct RedisConfiguration: Hashable, Sendable {
     public var sentinelPassword: Secret?
     /// Number of the database, `SELECT`ed after connecting.
     public var database: Int
-    /// Namespace: two apps on one Redis never see each other. 1 … 100 bytes without braces, spaces and control characters.
+    /// Namespace: two apps on one Redis never see each other. 1 … 100 bytes without braces, spaces and control
+    /// characters.
     public var app: String
     /// How many records of each stream are kept, roughly: Redis trims whole blocks of about a hundred.
     public var retainedRecords: Int

@@ -11,7 +11,8 @@ import Musl
 import Darwin
 #endif
 
-/// A backplane on Redis 6.2 or later: Pub/Sub delivers, a capped Redis Stream per stream is the log, and one script writes both.
+/// A backplane on Redis 6.2 or later: Pub/Sub delivers, a capped Redis Stream per stream is the log, and one script
+/// writes both.
 ///
 /// Uses two connections. All work of a driver is done on one event loop.
 public final class RedisDriver: BackplaneDriver {

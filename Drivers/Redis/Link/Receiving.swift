@@ -1,8 +1,8 @@
 package import BusbarDriver
 import NIOCore
 
-/// Sorts what a subscribed connection receives: joins the batches of one read into one delivery, and holds back what arrives before the
-/// link is live.
+/// Sorts what a subscribed connection receives: joins the batches of one read into one delivery, and holds back what
+/// arrives before the link is live.
 ///
 /// A value without I/O.
 package struct Receiving {

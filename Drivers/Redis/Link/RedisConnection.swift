@@ -34,7 +34,8 @@ final class RedisConnection: ChannelInboundHandler {
         self.owner = owner
     }
 
-    /// Sends a command; `completion` is called once, with the answer (an error reply included) or with why there is none.
+    /// Sends a command; `completion` is called once, with the answer (an error reply included) or with why there is
+    /// none.
     func send(
         _ command: ByteBuffer,
         within limit: Duration,

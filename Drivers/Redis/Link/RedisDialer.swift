@@ -60,7 +60,8 @@ final class RedisDialer {
         case .tcp(let host, let port): completion(.success(.tcp(host: host, port: port)))
         case .unixSocket(let path): completion(.success(.unixSocket(path)))
         case .sentinel(let hosts, let name):
-            // Why a share each: a Sentinel that swallows everything must leave time for the next one within the step's limit.
+            // Why a share each: a Sentinel that swallows everything must leave time for the next one within the step's
+            // limit.
             let limit = self.configuration.requestLimit / (hosts.count + 1)
             self.ask(hosts[...], for: name, within: limit, completion: completion)
         }

@@ -52,7 +52,8 @@ package enum LogAnswers {
 
 /// What the append script publishes: one batch.
 ///
-/// A version byte (1), epoch and first offset (8 bytes each), then per record its length (4 bytes) and value; big-endian.
+/// A version byte (1), epoch and first offset (8 bytes each), then per record its length (4 bytes) and value;
+/// big-endian.
 package struct LiveBatch: Hashable, Sendable {
     package static let version: UInt8 = 1
     /// Why: the scripts count in doubles, which are exact up to here; what is larger was not written by them.

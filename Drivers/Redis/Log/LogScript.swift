@@ -1,4 +1,5 @@
-/// What runs inside Redis. A stream is a log (a Redis Stream with one field per entry, its ids being `offset-0`) and a head (a hash):
+/// What runs inside Redis. A stream is a log (a Redis Stream with one field per entry, its ids being `offset-0`) and a
+/// head (a hash):
 ///
 /// | field of the head | holds |
 /// |---|---|
@@ -6,10 +7,10 @@
 /// | `newest` | offset of the newest record ever stored in this epoch |
 /// | `bytes` | bytes ever stored in this epoch |
 /// | `s<k>` | offset of the first record after `k` segments' worth of bytes: where to cut when the log is too large |
-/// | `w<node>.<incarnation>` | a writer's last sequence, the offset of that record, and when it was stored, in seconds |
+/// | `w<node>.<incarnation>` | a writer's last sequence, the offset of that record, and the second of its storing |
 ///
-/// An entry's value is the record's key (node, incarnation, sequence: 8 bytes each, big-endian) and behind it the record's bytes.
-/// Positions are the only thing that an append answers.
+/// An entry's value is the record's key (node, incarnation, sequence: 8 bytes each, big-endian) and behind it the
+/// record's bytes. Positions are the only thing that an append answers.
 package enum LogScript: CaseIterable, Hashable, Sendable {
     case append, attach, read
 
@@ -35,8 +36,8 @@ package enum LogScript: CaseIterable, Hashable, Sendable {
 
         """
 
-    /// ARGV: channel, writer's newest epoch and offset (0 0 for none), writer, time in seconds, records and bytes per segment to
-    /// retain, then the records. Answers epoch and offset of the last record.
+    /// ARGV: channel, writer's newest epoch and offset (0 0 for none), writer, time in seconds, records and bytes per
+    /// segment to retain, then the records. Answers epoch and offset of the last record.
     private static let appending = """
         local seenEpoch, seenOffset = tonumber(ARGV[2]), tonumber(ARGV[3])
         local fields = redis.call('HMGET', head, 'epoch', 'newest', 'bytes', ARGV[4])
@@ -99,8 +100,9 @@ package enum LogScript: CaseIterable, Hashable, Sendable {
         return { epoch, newest }
         """
 
-    /// ARGV: newest epoch, offset and record key that the caller has seen (0, 0, empty for none), the second before which writers are
-    /// forgotten. Answers epoch, oldest and newest. Begins a new epoch when there is none, or when the log is not the one seen.
+    /// ARGV: newest epoch, offset and record key that the caller has seen (0, 0, empty for none), the second before
+    /// which writers are forgotten. Answers epoch, oldest and newest. Begins a new epoch when there is none, or when
+    /// the log is not the one seen.
     private static let attaching = """
         local seenEpoch, seenOffset = tonumber(ARGV[1]), tonumber(ARGV[2])
         local fields = redis.call('HMGET', head, 'epoch', 'newest')
@@ -123,8 +125,8 @@ package enum LogScript: CaseIterable, Hashable, Sendable {
         return { epoch, oldest and tonumber(string.match(oldest[1], '^%d+')) or newest + 1, newest }
         """
 
-    /// ARGV: the offset after which to read, and how many bytes of records. Answers epoch, oldest, newest, then offset and value of
-    /// each record; nothing when there is no epoch.
+    /// ARGV: the offset after which to read, and how many bytes of records. Answers epoch, oldest, newest, then offset
+    /// and value of each record; nothing when there is no epoch.
     private static let reading = """
         local log, head = KEYS[1], KEYS[2]
         local fields = redis.call('HMGET', head, 'epoch', 'newest')

@@ -61,8 +61,8 @@ package struct LogLimits: Hashable, Sendable {
     }
 }
 
-/// The newest record of a stream that this driver has seen: by it a log is recognised as the same one, and not one that lost its end
-/// and grew another.
+/// The newest record of a stream that this driver has seen: by it a log is recognised as the same one, and not one that
+/// lost its end and grew another.
 package struct SeenMark: Hashable, Sendable {
     package private(set) var epoch: UInt64
     package private(set) var offset: UInt64

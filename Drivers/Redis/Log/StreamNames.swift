@@ -3,8 +3,8 @@ import NIOCore
 
 /// The names of one stream's keys and channel.
 ///
-/// All carry the hash tag `{app:stream}`, so that a cluster holds them together, and begin with `busbar:{app:`, so that an ACL user
-/// can be limited to `~busbar:{app:*` and `&busbar:{app:*`.
+/// All carry the hash tag `{app:stream}`, so that a cluster holds them together, and begin with `busbar:{app:`, so that
+/// an ACL user can be limited to `~busbar:{app:*` and `&busbar:{app:*`.
 package struct StreamNames: Hashable, Sendable {
     package let log: String
     package let head: String

@@ -2,8 +2,8 @@ package import NIOCore
 
 /// The arguments of a command, encoded as Redis reads them, before it is known what precedes them.
 ///
-/// Why not `redisFormatCommandArgv`: it wants all arguments as C strings and copies them into memory of its own; a record would be
-/// copied twice more.
+/// Why not `redisFormatCommandArgv`: it wants all arguments as C strings and copies them into memory of its own; a
+/// record would be copied twice more.
 package struct CommandArguments: Hashable, Sendable {
     private(set) var count = 0
     private(set) var bytes = ByteBuffer()

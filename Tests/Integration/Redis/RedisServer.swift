@@ -4,8 +4,8 @@ import Testing
 
 /// Whether these tests can run: they start their own servers and find `redis-server` and `redis-cli` on the path.
 ///
-/// Why a failure and not a skip when they are missing: what wasn't tried must not look as if it had passed. Whoever wants to go without
-/// says so with `BUSBAR_TEST_WITHOUT=redis`, and the tests show up as skipped.
+/// Why a failure and not a skip when they are missing: what wasn't tried must not look as if it had passed. Whoever
+/// wants to go without says so with `BUSBAR_TEST_WITHOUT=redis`, and the tests show up as skipped.
 enum RedisTests {
     static var areWanted: Bool {
         !(ProcessInfo.processInfo.environment["BUSBAR_TEST_WITHOUT"] ?? "").split(separator: ",").contains("redis")

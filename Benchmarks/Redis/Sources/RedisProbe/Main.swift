@@ -6,8 +6,8 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// `RedisProbe ROLE PORT COUNT [RATE | PUBLISHERS | DIGEST]`, ROLE being `raw`, `driver` or `bus`, then `-subscribe` or `-publish`;
-/// or `bus-flood`, or `script`.
+/// `RedisProbe ROLE PORT COUNT [RATE | PUBLISHERS | DIGEST]`, ROLE being `raw`, `driver` or `bus`, then `-subscribe` or
+/// `-publish`; or `bus-flood`, or `script`.
 ///
 /// A subscriber prints "ready", hears COUNT messages and reports; a publisher sends COUNT messages at RATE per second.
 @main
