@@ -348,7 +348,8 @@ struct RedisFaultTests {
         try await withNode(configuration) { driver, inbox in
             var writer = Writer()
             let before = try await driver.append(writer.batch("a"), to: stream).last
-            #expect(try primary.command("WAIT", "1", "20000") == "1")
+            // Why the write: WAIT asks for what its own connection wrote, and that comes after the append.
+            #expect(try primary.conversation("SET marker 1", "WAIT 1 20000") == "OK\n1")
             #expect(try sentinel.command("SENTINEL", "FAILOVER", "main") == "OK")
             try await inbox.wait { $0.liveExtents.count >= 2 }
             let after = try await driver.append(writer.batch("b", after: before), to: stream).last

@@ -130,13 +130,26 @@ final class RedisServer: Sendable {
     /// Runs one command and returns what Redis answered.
     @discardableResult
     func command(_ words: String...) throws -> String {
+        try self.runClient(words, input: nil)
+    }
+
+    /// Runs one command a line, all on one connection, and returns the answers, one a line.
+    func conversation(_ lines: String...) throws -> String {
+        try self.runClient([], input: lines.joined(separator: "\n") + "\n")
+    }
+
+    private func runClient(_ words: [String], input: String?) throws -> String {
         let process = Process()
         process.executableURL = try RedisTests.program("redis-cli")
         process.arguments = ["-h", "127.0.0.1", "-p", "\(self.port)"] + words
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
+        let keyboard = Pipe()
+        process.standardInput = input == nil ? FileHandle.nullDevice : keyboard
         try process.run()
+        if let input { try keyboard.fileHandleForWriting.write(contentsOf: Data(input.utf8)) }
+        try keyboard.fileHandleForWriting.close()
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
