@@ -88,6 +88,7 @@ let package = Package(
                 .logging,
             ]
         ),
+        .testTarget(name: "BusbarDriverTests", dependencies: ["BusbarDriver", "BusbarMemory", "BusbarRedis"]),
         .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
         .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
         .testTarget(

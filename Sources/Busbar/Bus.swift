@@ -66,7 +66,8 @@ public final class Bus: Sendable {
         if case .over = self.life.withLock({ $0 }) { return BusStatus(phase: .closed, detail: nil) }
         let health = self.streams.map(\.healthNow)
         let phase = health.first { $0.phase != .live }?.phase ?? .live
-        return BusStatus(phase: phase, detail: health.compactMap(\.lastFailure).first?.description)
+        let failure = health.compactMap(\.lastFailure).first
+        return BusStatus(phase: phase, detail: failure?.description, reason: failure?.code.name)
     }
 
     /// Totals and sizes, stream by stream.
@@ -112,7 +113,9 @@ public final class Bus: Sendable {
         if let error = self.configurationError { throw error }
         let topics = Array(topics)
         try await self.waitForFirstLink(Set(topics.map { $0.streamIndex(of: self.streams.count) }))
-        let subscription = Subscription(bus: self, subscriber: Subscriber(limits: limits))
+        let subscription = Subscription(
+            bus: self, subscriber: Subscriber(limits: limits), deliveryBytes: limits.deliveryBytes
+        )
         try self.register(subscription.subscriber)
         await subscription.begin(topics, from: cursor.map { self.codec.read($0) })
         return subscription

@@ -14,13 +14,16 @@ public struct BusStatus: Hashable, Sendable {
     public let phase: Phase
     /// What went wrong last; nil when nothing has since the link was made.
     public let detail: String?
+    /// The same in a word that may be shown to anybody: the driver's code, such as `unreachable`, without addresses.
+    public let reason: String?
 
     /// Live on every stream, and the last position check was answered.
     public var isReady: Bool { self.phase == .live && self.detail == nil }
 
-    package init(phase: Phase, detail: String?) {
+    package init(phase: Phase, detail: String?, reason: String? = nil) {
         self.phase = phase
         self.detail = detail
+        self.reason = reason
     }
 }
 

@@ -69,7 +69,7 @@ public final class BusbarServer: Service {
             guard state.isServing else { return "The server is starting or stopping." }
             let status = bus.status
             return status.isReady
-                ? nil : "The bus is \(status.phase)\(status.detail == nil ? "." : ", and its last call failed.")"
+                ? nil : "The bus is \(status.phase)\(status.reason.map { "; the broker: \($0)" } ?? "")."
         }
     }
 

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -14,8 +16,15 @@ enum Console {
         self.write(text, to: STDERR_FILENO)
     }
 
+    /// Keeps lines whole that several threads write.
+    private static let writing = Mutex(())
+
     private static func write(_ text: String, to descriptor: CInt) {
         let bytes = Array((text + "\n").utf8)
+        self.writing.withLock { _ in self.write(bytes, to: descriptor) }
+    }
+
+    private static func write(_ bytes: [UInt8], to descriptor: CInt) {
         var written = 0
         while written < bytes.count {
             let count = bytes[written...].withUnsafeBytes { systemWrite(descriptor, $0.baseAddress, $0.count) }

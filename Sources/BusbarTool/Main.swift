@@ -12,6 +12,8 @@ enum Main {
     /// Runs the command and ends the process: 0 when all went well, 64 for a mistake in flags, environment or file, 1 otherwise.
     /// Each failure is one line on standard error.
     static func main() async {
+        // Why: whoever reads our output may go away; writing then fails instead of ending the process.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try BusbarCommand.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -42,7 +44,17 @@ struct BusbarCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "busbar",
         abstract: "A SignalR-compatible real-time server on an embedded message broker.",
-        subcommands: [Serve.self, ShowConfiguration.self]
+        discussion: """
+            Two nodes that hear each other, on one machine:
+              busbar farm --nodes 2 --port 9090 --backplane redis://127.0.0.1:6379
+
+            Every setting can be a flag, an environment variable (BUSBAR_BACKPLANE for --backplane) or a key in the YAML file \
+            that --config names; flags beat the environment, the environment beats the file. A mistake in any of them ends \
+            the command with one line and status 64.
+            """,
+        subcommands: [
+            Serve.self, Farm.self, Drivers.self, Doctor.self, Publish.self, Subscribe.self, ShowConfiguration.self,
+        ]
     )
 }
 

@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from browser import open_browser
-from processes import Client, Server
+from browser import Page, open_browser
+from processes import Client, Farm, Server
+from redis_server import Redis
 
 #: The client programs with the name each has to call the hub by.
 CLIENTS = {"classic": "chatHub", "core_pysignalr": "/chat", "core_signalrcore": "/chat"}
@@ -19,17 +20,60 @@ def server():
 
 
 @pytest.fixture
-def connect(server):
-    """Connects one of the clients to the server; they end with the test."""
+def connect_to():
+    """Connects one of the clients to the server at a URL; they end with the test."""
     clients = []
 
-    def connect(program, *targets):
-        clients.append(Client(program, server.url, CLIENTS[program], "messageReceived", *targets))
+    def connect_to(url, program, *targets):
+        clients.append(Client(program, url, CLIENTS[program], "messageReceived", *targets))
         return clients[-1]
 
-    yield connect
+    yield connect_to
     for client in clients:
         client.end()
+
+
+@pytest.fixture
+def connect(server, connect_to):
+    """Connects one of the clients to the test's server."""
+    return lambda program, *targets: connect_to(server.url, program, *targets)
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """A Redis of the test's own, so that it may break it."""
+    redis = Redis(tmp_path / "brokers")
+    yield redis
+    redis.end()
+
+
+@pytest.fixture
+def start_farm():
+    """Starts farms of the test's own, which have to stop cleanly afterwards."""
+    farms = []
+
+    def start_farm(*arguments, **named):
+        farms.append(Farm(*arguments, **named))
+        return farms[-1]
+
+    yield start_farm
+    for farm in farms:
+        if farm.child.poll() is None:
+            assert farm.stop() == 0
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens the chat at a URL in a tab of its own; the tabs are closed with the test."""
+    pages = []
+
+    def open_page(url, name):
+        pages.append(Page(browser, url, name))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
 """The server and the clients as processes of their own: started, listened to and ended within deadlines."""
 
+import contextlib
 import itertools
 import json
 import os
 import pathlib
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +28,15 @@ END_SECONDS = 15
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("BUSBAR_")}
 
 _numbers = itertools.count(1)
+
+
+def eventually(condition, what, seconds=ANSWER_SECONDS):
+    """The first true value of `condition()`, which is asked again and again. Fails with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+    return value
 
 
 class Process:
@@ -94,11 +106,24 @@ class Process:
             self.kill()
 
 
-class Server(Process):
+class Service(Process):
+    """A `busbar` that runs until it is told to stop."""
+
+    def stop(self, number=signal.SIGTERM):
+        """Asks it to stop and returns its exit status; kills it and fails when it takes too long."""
+        self.child.send_signal(number)
+        try:
+            return self.child.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running {END_SECONDS} s after signal {number}: {self.lines}") from None
+
+
+class Server(Service):
     """`busbar serve` on a port of 127.0.0.1, listening when the initialiser returns. Port 0 is any free one."""
 
-    def __init__(self, port=0):
-        super().__init__("serve", [BUSBAR, "serve", "--port", str(port)])
+    def __init__(self, port=0, backplane="memory:"):
+        super().__init__("serve", [BUSBAR, "serve", "--port", str(port), "--backplane", backplane])
         try:
             self.url, self.port = self.wait_until(self._address, START_SECONDS, "address printed")
         except AssertionError:
@@ -113,14 +138,56 @@ class Server(Process):
                 return match[1], int(match[2])
         return None
 
-    def stop(self, number=signal.SIGTERM):
-        """Asks the server to stop and returns its exit status; kills it and fails when it takes too long."""
-        self.child.send_signal(number)
+
+class Farm(Service):
+    """`busbar farm`: that many nodes on consecutive ports, all listening when the initialiser returns."""
+
+    def __init__(self, nodes=2, backplane=None):
+        first = free_ports(nodes)
+        named = ["--backplane", backplane] if backplane else []
+        super().__init__("farm", [BUSBAR, "farm", "--nodes", str(nodes), "--port", str(first), *named])
+        self.urls = [f"http://127.0.0.1:{port}" for port in range(first, first + nodes)]
         try:
-            return self.child.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
+            self.wait_until(self._announcement, START_SECONDS, "announcement of the farm")
+        except AssertionError:
             self.kill()
-            raise AssertionError(f"the server was still running {END_SECONDS} s after signal {number}") from None
+            raise
+
+    @staticmethod
+    def _announcement(lines):
+        return next((line for line in lines if line.startswith("The farm is listening on ")), None)
+
+    @property
+    def pids(self):
+        """The processes of each node so far, the latest last, by URL."""
+        pids = {url: [] for url in self.urls}
+        for line in self.lines:
+            match = re.fullmatch(r"farm \| node \d+ is process (\d+), (\S+)", line)
+            if match:
+                pids[match[2]].append(int(match[1]))
+        return pids
+
+    def wait_for_next_process(self, index):
+        """The second process of a node, once there is one."""
+        url = self.urls[index]
+        return self.wait_until(lambda _: next(iter(self.pids[url][1:]), None), ANSWER_SECONDS, f"next process of {url}")
+
+    def kill_node(self, index):
+        os.kill(self.pids[self.urls[index]][-1], signal.SIGKILL)
+
+
+def free_ports(count):
+    """The first of `count` consecutive ports that are free now."""
+    for _ in range(200):
+        first = random.randrange(20_000, 32_000)
+        with contextlib.ExitStack() as taken:
+            try:
+                for port in range(first, first + count):
+                    taken.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise AssertionError(f"no {count} consecutive free ports found")
 
 
 class Answer:
@@ -163,10 +230,22 @@ class Client(Process):
             self.wait_until(lambda lines: self._first(lines, event="answer", id=name), ANSWER_SECONDS, what)
         )
 
+    def post(self, method, *arguments):
+        """Calls a hub method without waiting for its answer."""
+        name = f"post {next(self._calls)}"
+        self.child.stdin.write(json.dumps({"id": name, "call": method, "arguments": arguments}) + "\n")
+        self.child.stdin.flush()
+
     def heard(self, target="messageReceived"):
         """The arguments of every call of `target` by the server so far, in order."""
         events = [json.loads(line) for line in self.lines]
         return [event["arguments"] for event in events if event["event"] == "heard" and event["target"] == target]
+
+    def wait_to_have_heard(self, count, seconds=ANSWER_SECONDS):
+        def enough(lines):
+            return True if sum('"event": "heard"' in line for line in lines) >= count else None
+
+        self.wait_until(enough, seconds, f"{count} messages")
 
     def wait_to_hear(self, *arguments, target="messageReceived"):
         wanted = {"event": "heard", "target": target, "arguments": list(arguments)}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from checks import a_room_reaches_its_members_only
 from conftest import CLIENTS
 
 PROGRAMS = list(CLIENTS)
@@ -70,24 +71,7 @@ def test_a_client_that_introduced_itself_hears_others_as_said_and_plain_ones_as_
 
 
 def test_a_room_reaches_members_of_both_generations_and_nobody_else(connect):
-    clients = [connect(program, "said") for program in PROGRAMS]
-    speaker, member, outsider = clients
-    assert speaker.call("introduce", "Ada").error is None
-    for client in (speaker, member):
-        assert client.call("join", "kitchen").error is None
-    assert speaker.call("sayTo", "kitchen", "one").error is None
-    assert member.call("leave", "kitchen").error is None
-    assert speaker.call("sayTo", "kitchen", "two").error is None
-    assert speaker.call("send", "fence").error is None
-    for client in clients:
-        client.wait_to_hear("fence")
-
-    def texts(client):
-        return [(message["room"], message["text"]) for [message] in client.heard("said")]
-
-    assert texts(speaker) == [("kitchen", "one"), ("kitchen", "two")]
-    assert texts(member) == [("kitchen", "one")]
-    assert texts(outsider) == []
+    a_room_reaches_its_members_only([connect(program, "said") for program in PROGRAMS])
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

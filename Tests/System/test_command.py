@@ -12,6 +12,19 @@ from processes import BUSBAR, END_SECONDS, ENVIRONMENT, START_SECONDS, Server
 USAGE_ERROR = 64
 
 
+def run(*arguments, **environment):
+    """Runs a command to its end; the exit status must be 0."""
+    return subprocess.run(
+        [BUSBAR, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        env={**ENVIRONMENT, **environment},
+        timeout=START_SECONDS,
+    )
+
+
 def refused(*arguments):
     """Runs a command that has to refuse; returns its exit status and the one line it says about it."""
     done = subprocess.run(
@@ -47,6 +60,12 @@ def test_a_port_in_use_is_named(tmp_path):
         (["serev"], "serev"),
         (["serve", "--backplane", "carrier-pigeon:"], "carrier-pigeon"),
         (["serve", "--port", "0", "--app", "two words"], "two words"),
+        (["farm", "--nodes", "0"], "--nodes"),
+        (["farm", "--port", "0"], "port"),
+        (["farm", "--nodes", "3", "--port", "65534"], "65533"),
+        (["subscribe", "orders", "--count", "0", "--backplane", "redis://127.0.0.1"], "--count"),
+        (["publish", "orders", "text"], "memory:"),
+        (["publish", "$busbar/h/ChatHub", "text", "--backplane", "redis://127.0.0.1"], "$busbar/"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, named):
@@ -55,9 +74,41 @@ def test_wrong_arguments_are_named(arguments, named):
     assert named in line
 
 
+@pytest.mark.parametrize("command", ["serve", "farm", "doctor", "subscribe orders"])
+@pytest.mark.parametrize(
+    "rest, named",
+    [
+        ("127.0.0.1:70000", "port"),
+        ("127.0.0.1/zero", "database"),
+        ("127.0.0.1?streams=0", "streams"),
+        ("127.0.0.1?app=", "app"),
+        ("127.0.0.1?app=one&app=two", "app"),
+        ("127.0.0.1?retainedBites=1", "retainedBites"),
+        ("127.0.0.1?probeLimit=never", "probeLimit"),
+    ],
+)
+def test_a_wrong_backplane_url_is_named_without_its_password(command, rest, named):
+    status, line = refused(*command.split(), "--backplane", f"redis://ada:opensesame@{rest}")
+    assert status == USAGE_ERROR
+    assert named in line and "opensesame" not in line
+
+
+def test_an_app_or_a_number_of_streams_that_is_given_twice_must_be_the_same():
+    status, line = refused("serve", "--app", "one", "--backplane", "redis://127.0.0.1?app=two")
+    assert status == USAGE_ERROR and "'one'" in line and "'two'" in line
+
+
+def test_drivers_lists_schemes_guarantees_and_limits():
+    output = run("drivers").stdout
+    for text in ("memory:", "redis:", "redis+sentinel:", "bytes in one record", "this process only"):
+        assert text in output
+
+
 @pytest.mark.parametrize(
     "text, named",
     [
+        ("backplane: {url: 'redis://127.0.0.1', streams: many}\n", "many"),
+        ("backplane: {streams: 4}\n", "url"),
         ("port: eighty\n", "eighty"),
         ("prot: 8080\n", "prot"),
         ("port: [8080\n", "busbar.yaml"),
@@ -86,19 +137,13 @@ def test_config_says_where_each_value_comes_from_and_keeps_secrets(tmp_path):
     path = tmp_path / "busbar.yaml"
     path.write_text("port: 9000\nlog-level: debug\n", encoding="utf-8")
     secret = "a secret of more than thirty-two characters"
-    output = subprocess.run(
-        [BUSBAR, "config", "--config", str(path), "--backplane", "memory:"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-        encoding="utf-8",
-        env={**ENVIRONMENT, "BUSBAR_KEY": secret, "BUSBAR_LOG_LEVEL": "error"},
-        timeout=START_SECONDS,
-    ).stdout
+    secrets = {"BUSBAR_KEY": secret, "BUSBAR_LOG_LEVEL": "error"}
+    output = run("config", "--config", str(path), "--backplane", "redis://ada:opensesame@h", **secrets).stdout
     lines = {line.partition(":")[0]: line for line in output.splitlines()}
     assert lines["port"].startswith("port: 9000 ") and str(path) in lines["port"]
     assert lines["log-level"].startswith("log-level: error ") and "BUSBAR_LOG_LEVEL" in lines["log-level"]
-    assert lines["backplane"].startswith("backplane: memory: ") and "flag" in lines["backplane"]
+    assert lines["backplane"].startswith("backplane: redis://***@h ") and "flag" in lines["backplane"]
+    assert "opensesame" not in output
     assert "BUSBAR_KEY" in lines["key"] and secret not in output
 
 

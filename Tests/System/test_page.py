@@ -2,21 +2,7 @@
 
 import pytest
 
-from browser import Page
 from processes import Server
-
-
-@pytest.fixture
-def open_page(browser):
-    pages = []
-
-    def open_page(url, name):
-        pages.append(Page(browser, url, name))
-        return pages[-1]
-
-    yield open_page
-    for page in pages:
-        page.close()
 
 
 def test_two_tabs_and_plain_clients_talk_to_each_other(server, connect, open_page):

@@ -13,6 +13,9 @@ public struct SubscriberLimits: Hashable, Sendable {
     /// Bytes of messages that may wait, bookkeeping included.
     public var queuedBytes: Int = 1 << 20
     public var overflow: Overflow = .dropOldest
+    /// How much one delivery of a subscription brings, in bytes. Records are never split: with 1, each comes by itself, with a cursor
+    /// of its own behind it.
+    public var deliveryBytes: Int = 256 << 10
 
     public init() {}
 }

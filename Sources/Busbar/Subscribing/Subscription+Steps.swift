@@ -130,7 +130,7 @@ extension Subscription {
             state.isCatchUpsTurn.toggle()
             if state.isCatchUpsTurn || state.catchingUp.isEmpty {
                 let heads = self.heads(state)
-                if let delivery = self.subscriber.take(limitBytes: Self.deliveryBytes, heads: heads) {
+                if let delivery = self.subscriber.take(limitBytes: self.deliveryBytes, heads: heads) {
                     return .delivery(delivery)
                 }
             }
@@ -171,7 +171,7 @@ extension Subscription {
             self.subscriber.follow(ahead: catchUp.position)
             return .window(messages: [], end: catchUp.position, isLive: true)
         case .inWindow:
-            let page = core.windowPage(after: catchUp.position, limitBytes: Self.deliveryBytes) { message, offset in
+            let page = core.windowPage(after: catchUp.position, limitBytes: self.deliveryBytes) { message, offset in
                 catchUp.isWanted(message, at: offset)
             }
             let isLive = page.end == core.head?.position
@@ -184,7 +184,8 @@ extension Subscription {
         do throws(DriverError) {
             let stream = self.bus.streams[index].id
             let page = try await self.bus.driver.read(
-                stream, after: after, limitBytes: self.bus.configuration.pageBytes
+                stream, after: after,
+                limitBytes: Swift.max(1, Swift.min(self.bus.configuration.pageBytes, self.deliveryBytes))
             )
             return self.logRead(page, index: index)
         } catch {

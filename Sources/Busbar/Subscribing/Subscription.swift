@@ -38,16 +38,15 @@ public final class Subscription: AsyncSequence, Sendable {
         var isOver = false
     }
 
-    /// The largest part of what waits that one delivery brings, in bytes.
-    static let deliveryBytes = 256 << 10
-
     let bus: Bus
+    let deliveryBytes: Int
     package let subscriber: Subscriber
     let state = Mutex(State())
 
-    init(bus: Bus, subscriber: Subscriber) {
+    init(bus: Bus, subscriber: Subscriber, deliveryBytes: Int) {
         self.bus = bus
         self.subscriber = subscriber
+        self.deliveryBytes = deliveryBytes
     }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(subscription: self) }

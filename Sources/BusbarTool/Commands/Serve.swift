@@ -10,6 +10,12 @@ import NIOPosix
 import ServiceLifecycle
 import UnixSignals
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
 /// `busbar serve`: the chat sample on any backplane of this build.
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,45 +28,20 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup var options: CommonOptions
 
-    @Option(help: "Address to listen on.")
-    var host: String?
+    @OptionGroup var serving: ServingOptions
 
     @Option(help: "Port to listen on; 0 picks a free one. (default: 8080)")
     var port: String?
 
-    @Option(help: "Namespace on the broker.")
-    var app: String?
-
     @Option(help: "Name of this node in logs and on the page.")
     var node: String?
 
-    @Option(help: "Event loops; 0: one per core.")
-    var loops: String?
-
-    @Option(help: "Most connections at a time.")
-    var connections: String?
-
-    @Option(help: "Origins that browsers may connect from, comma-separated.")
-    var origins: String?
-
-    @Flag(help: "Show clients the text of every error of a hub method.")
-    var detailedErrors = false
-
-    @Option(help: "Least severe entries to log: trace, debug, info, notice, warning or error.")
-    var logLevel: String?
+    @Flag(help: ArgumentHelp("Stop when standard input ends, as it does when the farm is gone.", visibility: .hidden))
+    var untilInputEnds = false
 
     func run() async throws {
-        let settings = try await self.options.settings(and: [
-            Setting.host.key: self.host,
-            Setting.port.key: self.port,
-            Setting.app.key: self.app,
-            Setting.node.key: self.node,
-            Setting.loops.key: self.loops,
-            Setting.connections.key: self.connections,
-            Setting.origins.key: self.origins,
-            Setting.detailedErrors.key: self.detailedErrors ? "true" : nil,
-            Setting.logLevel.key: self.logLevel,
-        ])
+        let own = [Setting.port.key: self.port, Setting.node.key: self.node]
+        let settings = try await self.options.settings(and: self.serving.flags.merging(own) { _, last in last })
         let logger = Self.logger(settings)
         let eventLoops = Self.eventLoops(settings)
         let server = try Self.server(settings, eventLoops: eventLoops, logger: logger)
@@ -70,13 +51,25 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw ToolError.failure(String(describing: error))
         }
-        let services = ServiceGroup(
-            services: [Announced(server: server, url: "http://\(settings.text(.host) ?? ""):\(port)")],
-            gracefulShutdownSignals: [.sigint, .sigterm],
-            logger: Logger(label: "busbar.lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })
+        var services = [
+            ServiceGroupConfiguration.ServiceConfiguration(
+                service: Announced(server: server, url: "http://\(settings.text(.host) ?? ""):\(port)")
+            )
+        ]
+        if self.untilInputEnds {
+            services.append(
+                .init(service: InputWatch(eventLoops: eventLoops), successTerminationBehavior: .gracefullyShutdownGroup)
+            )
+        }
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services,
+                gracefulShutdownSignals: [.sigint, .sigterm],
+                logger: Logger(label: "busbar.lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })
+            )
         )
         do {
-            try await services.run()
+            try await group.run()
         } catch {
             throw ToolError.failure("stopped: \(error)")
         }
@@ -88,14 +81,8 @@ struct Serve: AsyncParsableCommand {
         eventLoops: MultiThreadedEventLoopGroup,
         logger: Logger
     ) throws -> BusbarServer {
-        var bus = BusConfiguration()
-        bus.app = settings.text(.app) ?? bus.app
-        if let secret = settings.text(.key) {
-            guard let key = FarmKey(secret: secret) else {
-                throw ToolError.usage("key must have at least \(FarmKey.smallestSecretBytes) bytes")
-            }
-            bus.farmKey = key
-        }
+        let backplane = try Backplane(settings)
+        let bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
         var hubs = HubConfiguration()
         hubs.detailedErrors = settings.isOn(.detailedErrors)
         var configuration = ServerConfiguration()
@@ -105,7 +92,7 @@ struct Serve: AsyncParsableCommand {
         configuration.resources = ChatSample.resources
         let origins = settings.list(.origins)
         configuration.allowedOrigins = origins.isEmpty ? nil : Set(origins)
-        let driver = try BackplaneURL.driver(for: settings.text(.backplane) ?? "")
+        let driver = try backplane.makeDriver()
         do {
             try bus.validate()
             return try BusbarServer(
@@ -132,7 +119,7 @@ struct Serve: AsyncParsableCommand {
         return count == 0 ? .singleton : MultiThreadedEventLoopGroup(numberOfThreads: count)
     }
 
-    private static func logger(_ settings: Settings) -> Logger {
+    static func logger(_ settings: Settings) -> Logger {
         var logger = Logger(label: "busbar", factory: { StreamLogHandler.standardError(label: $0) })
         logger.logLevel = settings.text(.logLevel).flatMap(Logger.Level.init(rawValue:)) ?? .info
         return logger
@@ -147,5 +134,20 @@ private struct Announced: Service {
     func run() async throws {
         Console.line("Busbar is listening on \(self.url)")
         try await self.server.run()
+    }
+}
+
+/// Ends the service group when standard input does. Whoever started this process holds the other end.
+private struct InputWatch: Service {
+    let eventLoops: MultiThreadedEventLoopGroup
+
+    func run() async throws {
+        let input = try await NIOPipeBootstrap(group: self.eventLoops)
+            .takingOwnershipOfDescriptor(input: dup(STDIN_FILENO)).get()
+        try await withTaskCancellationOrGracefulShutdownHandler {
+            try await input.closeFuture.get()
+        } onCancelOrGracefulShutdown: {
+            input.close(promise: nil)
+        }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BusbarDriver
 
 /// `busbar config`: what a run would use, and from where.
 struct ShowConfiguration: AsyncParsableCommand {

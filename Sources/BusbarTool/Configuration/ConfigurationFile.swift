@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Yams
 
-/// A configuration file: YAML, one mapping of known keys to scalars (`backplane:` may also be a mapping with `url:`).
+/// A configuration file: YAML, one mapping of known keys to scalars (`backplane:` may also be a mapping: `url:` and options).
 struct ConfigurationFile: Sendable {
     /// Larger files are refused unread.
     static let largestBytes = 1 << 20
@@ -64,12 +64,31 @@ struct ConfigurationFile: Sendable {
         case (.list, .sequence(let sequence)):
             return sequence.compactMap(\.string).joined(separator: ",")
         case (_, .mapping(let mapping)) where setting.key == Setting.backplane.key:
-            guard let url = mapping["url"]?.string, mapping.count == 1 else {
-                throw ToolError.usage("\(place): 'backplane' must be a URL, or a mapping with the one key 'url'")
-            }
-            return url
+            return try Self.url(from: mapping, at: place)
         case (_, .sequence), (_, .mapping), (_, .alias):
             throw ToolError.usage("\(place): '\(setting.key)' must be a single value")
+        }
+    }
+
+    /// The URL with the other keys of the mapping as its query.
+    private static func url(from mapping: Node.Mapping, at place: String) throws -> String {
+        guard var url = mapping["url"]?.string else {
+            throw ToolError.usage("\(place): 'backplane' must be a URL, or a mapping with the key 'url' and options")
+        }
+        for (keyNode, valueNode) in mapping where keyNode.string != "url" {
+            guard let key = keyNode.string, let value = valueNode.scalar?.string else {
+                throw ToolError.usage("\(place): 'backplane' must have single values, such as 'streams: 4'")
+            }
+            url += (url.contains("?") ? "&" : "?") + "\(Self.percentEncoded(key))=\(Self.percentEncoded(value))"
+        }
+        return url
+    }
+
+    private static func percentEncoded(_ text: String) -> String {
+        let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.".utf8)
+        return text.utf8.reduce(into: "") { encoded, byte in
+            let digits = String(byte, radix: 16, uppercase: true)
+            encoded += plain.contains(byte) ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + digits
         }
     }
 

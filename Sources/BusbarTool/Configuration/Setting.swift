@@ -63,6 +63,10 @@ extension Setting {
     static let app = Self(
         "app", .text(allowsEmpty: false), default: "busbar", summary: "namespace on the broker"
     )
+    static let streams = Self(
+        "streams", .integer(1...256), default: "1",
+        summary: "streams that topics are spread over, the same on every node; 1: one order for all messages"
+    )
     static let key = Self(
         "key", .text(allowsEmpty: false), default: nil, isSecret: true,
         summary: "secret of the farm, at least 16 bytes; a random one is made when none is set"
@@ -89,6 +93,6 @@ extension Setting {
     )
 
     static let all = [
-        host, port, backplane, app, key, node, loops, connections, origins, detailedErrors, logLevel,
+        host, port, backplane, app, streams, key, node, loops, connections, origins, detailedErrors, logLevel,
     ]
 }
