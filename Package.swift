@@ -89,6 +89,7 @@ let package = Package(
             ]
         ),
         .testTarget(name: "BusbarDriverTests", dependencies: ["BusbarDriver", "BusbarMemory", "BusbarRedis"]),
+        .testTarget(name: "BusbarToolTests", dependencies: ["BusbarTool"]),
         .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
         .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
         .testTarget(

@@ -1,7 +1,8 @@
 public import BusbarDriver
 
 extension DriverRegistration {
-    /// `redis://`, `redis+unix://` and `redis+sentinel://`; options as in ``RedisConfiguration/init(url:alsoAllowing:)``.
+    /// `redis://`, `redis+unix://` and `redis+sentinel://`; options as in
+    /// ``RedisConfiguration/init(url:alsoAllowing:)``.
     public static let redis = DriverRegistration(
         name: "Redis",
         schemes: RedisConfiguration.schemes,

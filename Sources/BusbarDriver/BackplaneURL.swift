@@ -44,8 +44,8 @@ public struct BackplaneURL: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { Self.masked(self.text) }
 
-    /// Any text with what may be a secret in a URL replaced: everything before the last `@` of its authority, and the values of
-    /// query keys other than the common ones and numbers.
+    /// Any text with what may be a secret in a URL replaced: everything before the last `@` of its authority, and the
+    /// values of query keys other than the common ones and numbers.
     public static func masked(_ text: String) -> String {
         let bounded = String(text.prefix(512))
         let (head, query) = Self.halves(bounded)
@@ -81,7 +81,8 @@ public struct BackplaneURL: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What is wrong with a backplane URL: one line that names the key, the value and what would be right. It carries no secret.
+/// What is wrong with a backplane URL: one line that names the key, the value and what would be right. It carries no
+/// secret.
 public struct BackplaneURLError: Error, Hashable, Sendable, CustomStringConvertible {
     public let key: String
     /// At most 64 characters of it.

@@ -5,7 +5,8 @@
 /// try drivers.register(.carrierPigeon)                       // your own
 /// let driver = try drivers.makeDriver(for: BackplaneURL("redis://cache.example.org?app=chat"), app: "chat")
 /// ```
-/// It is a value: pass it to whatever reads configuration. Nothing is global, and a driver that isn't registered isn't linked.
+/// It is a value: pass it to whatever reads configuration. Nothing is global, and a driver that isn't registered isn't
+/// linked.
 public struct DriverRegistry: Sendable {
     /// In the order of registration.
     public private(set) var registrations: [DriverRegistration] = []

@@ -6,7 +6,8 @@ import Glibc
 import Musl
 #endif
 
-/// Standard output and standard error, a line at a time and unbuffered, so that a program reading a pipe sees each line at once.
+/// Standard output and standard error, a line at a time and unbuffered, so that a program reading a pipe sees each line
+/// at once.
 enum Console {
     static func line(_ text: String) {
         self.write(text, to: STDOUT_FILENO)

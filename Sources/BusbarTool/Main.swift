@@ -9,8 +9,8 @@ import Musl
 /// The `busbar` command: the only place where configuration, drivers and server meet.
 @main
 enum Main {
-    /// Runs the command and ends the process: 0 when all went well, 64 for a mistake in flags, environment or file, 1 otherwise.
-    /// Each failure is one line on standard error.
+    /// Runs the command and ends the process: 0 when all went well, 64 for a mistake in flags, environment or file, 1
+    /// otherwise. Each failure is one line on standard error.
     static func main() async {
         // Why: whoever reads our output may go away; writing then fails instead of ending the process.
         signal(SIGPIPE, SIG_IGN)
@@ -48,9 +48,9 @@ struct BusbarCommand: AsyncParsableCommand {
             Two nodes that hear each other, on one machine:
               busbar farm --nodes 2 --port 9090 --backplane redis://127.0.0.1:6379
 
-            Every setting can be a flag, an environment variable (BUSBAR_BACKPLANE for --backplane) or a key in the YAML file \
-            that --config names; flags beat the environment, the environment beats the file. A mistake in any of them ends \
-            the command with one line and status 64.
+            Every setting can be a flag, an environment variable (BUSBAR_BACKPLANE for --backplane) or a key in the \
+            YAML file that --config names; flags beat the environment, the environment beats the file. A mistake in \
+            any of them ends the command with one line and status 64.
             """,
         subcommands: [
             Serve.self, Farm.self, Drivers.self, Doctor.self, Publish.self, Subscribe.self, ShowConfiguration.self,

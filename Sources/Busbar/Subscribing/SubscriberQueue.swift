@@ -13,8 +13,8 @@ public struct SubscriberLimits: Hashable, Sendable {
     /// Bytes of messages that may wait, bookkeeping included.
     public var queuedBytes: Int = 1 << 20
     public var overflow: Overflow = .dropOldest
-    /// How much one delivery of a subscription brings, in bytes. Records are never split: with 1, each comes by itself, with a cursor
-    /// of its own behind it.
+    /// How much one delivery of a subscription brings, in bytes. Records are never split: with 1, each comes by itself,
+    /// with a cursor of its own behind it.
     public var deliveryBytes: Int = 256 << 10
 
     public init() {}
@@ -33,8 +33,9 @@ package struct StreamHead: Hashable, Sendable {
 
 /// What waits for one subscriber, bounded in bytes.
 ///
-/// Cursors stand on record boundaries, so all messages of a record are taken together. While a record is being dispatched its
-/// step is not yet part of the stream's head; whoever takes passes the heads and gets nothing beyond them.
+/// Cursors stand on record boundaries, so all messages of a record are taken together. While a record is being
+/// dispatched its step is not yet part of the stream's head; whoever takes passes the heads and gets nothing beyond
+/// them.
 package struct SubscriberQueue {
     private enum Content {
         case message(Message)
@@ -104,7 +105,8 @@ package struct SubscriberQueue {
         self.taken.removeAll { $0.stream == stream }
     }
 
-    /// Takes in a message of the record at `head`. `isLocal`: it has no record of its own and comes after the one at `head`.
+    /// Takes in a message of the record at `head`. `isLocal`: it has no record of its own and comes after the one at
+    /// `head`.
     package mutating func offer(_ message: Message, at head: StreamHead, isLocal: Bool = false) -> Verdict {
         guard !self.isDisconnected else { return .ignored }
         if !self.skipping.isEmpty, !isLocal, self.isSkipped(head.position) { return .ignored }
@@ -213,7 +215,8 @@ extension SubscriberQueue {
         if let index {
             after = self.lost[index].after
         } else if case .gap(let gap) = dropped.content {
-            // Why: a notice may reach further back than what was taken here, as after a cursor that couldn't be honoured.
+            // Why: a notice may reach further back than what was taken here, as after a cursor that couldn't be
+            // honoured.
             after = gap.after
         } else {
             after = self.taken.first { $0.stream == dropped.stream }

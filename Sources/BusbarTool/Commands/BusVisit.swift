@@ -15,8 +15,8 @@ enum BusVisit {
                 "backplane \(backplane.url) reaches this process only, so nobody would hear; name a broker, such as "
                     + "--backplane \(try Doctor.exampleOfBroker())")
         }
-        // Why a key of its own: without a configured one, cursors printed here would be good in no later run. Whoever runs this
-        // may read the broker anyway, and nodes with a real key take such a cursor for the foreign one it is.
+        // Why a key of its own: without a configured one, cursors printed here would be good in no later run. Whoever
+        // runs this may read the broker anyway, and nodes with a real key take such a cursor for the foreign one it is.
         let key = try Backplane.farmKey(settings) ?? FarmKey(secret: "busbar on the command line, app \(backplane.app)")
         let bus = Bus(
             driver: try backplane.makeDriver(),

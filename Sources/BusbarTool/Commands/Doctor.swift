@@ -6,8 +6,8 @@ struct Doctor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Connects to a backplane, checks rights and version, measures a round trip, says what to fix.",
         discussion: """
-            Exit status 0: it works; 1: something is wrong; 64: the URL is. It appends a few records to a stream of its own \
-            in the app's namespace, which no node reads.
+            Exit status 0: it works; 1: something is wrong; 64: the URL is. It appends a few records to a stream of \
+            its own in the app's namespace, which no node reads.
             """
     )
 

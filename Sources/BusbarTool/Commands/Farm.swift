@@ -16,11 +16,11 @@ struct Farm: AsyncParsableCommand {
         abstract:
             "Runs several nodes of the chat sample, each a process of its own, on consecutive ports (Ctrl-C ends all).",
         discussion: """
-            With a backplane the nodes hear each other; without one they don't, and the farm says so. All nodes share one key: \
-            the configured one, or one that is made for this run.
+            With a backplane the nodes hear each other; without one they don't, and the farm says so. All nodes share \
+            one key: the configured one, or one that is made for this run.
 
-            A node that ends by itself is reported and started again, first after 1 s, later up to 30 s. A node that ends before \
-            it has ever served ends the farm. Stopping, each node has 15 s to say goodbye to its clients.
+            A node that ends by itself is reported and started again, first after 1 s, later up to 30 s. A node that \
+            ends before it has ever served ends the farm. Stopping, each node has 15 s to say goodbye to its clients.
             """
     )
 
@@ -59,11 +59,12 @@ struct Farm: AsyncParsableCommand {
 
     /// What the operator should know about who hears whom.
     private static func notice(_ backplane: Backplane) throws -> String {
-        switch backplane.registration.reach {
+        let (name, url) = (backplane.registration.name, backplane.url)
+        return switch backplane.registration.reach {
         case .broker:
-            "The nodes hear each other through \(backplane.registration.name) at \(backplane.url), app \(backplane.app)."
+            "The nodes hear each other through \(name) at \(url), app \(backplane.app)."
         case .process:
-            "The nodes do NOT hear each other: the backplane is \(backplane.url), which stays within one process. Name a broker "
+            "The nodes do NOT hear each other: the backplane is \(url), which stays within one process. Name a broker "
                 + "that they share, such as --backplane \(try Doctor.exampleOfBroker())"
         }
     }
@@ -99,8 +100,8 @@ struct Farm: AsyncParsableCommand {
             } catch {
                 let why = (error as? IOError)?.errnoCode == EADDRINUSE ? "it is in use" : "\(error)"
                 throw ToolError.failure(
-                    "cannot listen on \(host):\(port), the port of node \(port - first + 1) of \(self.nodes): \(why); choose "
-                        + "another --port or stop what uses it")
+                    "cannot listen on \(host):\(port), the port of node \(port - first + 1) of \(self.nodes): \(why); "
+                        + "choose another --port or stop what uses it")
             }
         }
         return first...last

@@ -7,7 +7,8 @@ struct Publish: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Publishes a text to a topic and ends once the broker has stored it.",
         discussion: """
-            Hubs keep their messages in topics of their own, whose names begin with '\(Self.reservedPrefix)'; those are refused here.
+            Hubs keep their messages in topics of their own, whose names begin with '\(Self.reservedPrefix)'; those \
+            are refused here.
             """
     )
 

@@ -21,8 +21,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves the chat sample until it is told to stop (Ctrl-C).",
         discussion: """
-            Every option can also be set in the environment (BUSBAR_PORT for --port) and in the file that --config names \
-            (port: 8080). Flags beat the environment, the environment beats the file.
+            Every option can also be set in the environment (BUSBAR_PORT for --port) and in the file that --config \
+            names (port: 8080). Flags beat the environment, the environment beats the file.
             """
     )
 
@@ -94,7 +94,6 @@ struct Serve: AsyncParsableCommand {
         configuration.allowedOrigins = origins.isEmpty ? nil : Set(origins)
         let driver = try backplane.makeDriver()
         do {
-            try bus.validate()
             return try BusbarServer(
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
                 hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],

@@ -8,11 +8,12 @@ struct Subscribe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints the messages of a topic, each with the cursor that stands after it.",
         discussion: """
-            One line for each message: the cursor, a tab, the text with control characters escaped. '--from CURSOR' resumes \
-            there, in any later run with the same key: exactly what came after it follows. Messages that a busy node packed \
-            together share a place; the last of them has the cursor, the others '-'.
+            One line for each message: the cursor, a tab, the text with control characters escaped. '--from CURSOR' \
+            resumes there, in any later run with the same key: exactly what came after it follows. Messages that a \
+            busy node packed together share a place; the last of them has the cursor, the others '-'.
 
-            Notices go to standard error: where listening begins, and every gap, that is, messages which can't be had any more.
+            Notices go to standard error: where listening begins, and every gap, that is, messages which can't be had \
+            any more.
             """
     )
 

@@ -79,7 +79,8 @@ struct Backplane {
         let entry = settings.entries.first { $0.setting.key == setting.key }
         guard let entry, entry.origin != .preset, entry.value != fromURL else { return fromURL }
         throw ToolError.usage(
-            "\(setting.key) is '\(fromURL)' in the backplane's URL and '\(entry.value ?? "")' (\(entry.origin)); say it once"
+            "\(setting.key) is '\(fromURL)' in the backplane's URL and '\(entry.value ?? "")' (\(entry.origin)); "
+                + "say it once"
         )
     }
 

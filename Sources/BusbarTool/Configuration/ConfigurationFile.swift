@@ -1,7 +1,8 @@
 import FoundationEssentials
 import Yams
 
-/// A configuration file: YAML, one mapping of known keys to scalars (`backplane:` may also be a mapping: `url:` and options).
+/// A configuration file: YAML, one mapping of known keys to scalars (`backplane:` may also be a mapping: `url:` and
+/// options).
 struct ConfigurationFile: Sendable {
     /// Larger files are refused unread.
     static let largestBytes = 1 << 20

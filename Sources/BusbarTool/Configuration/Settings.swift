@@ -1,6 +1,7 @@
 import Configuration
 
-/// The settings of one run, each with its value and where that came from: flags beat environment beats file beats default.
+/// The settings of one run, each with its value and where that came from: flags beat environment beats file beats
+/// default.
 struct Settings: Sendable {
     enum Origin: Hashable, Sendable, CustomStringConvertible {
         case flag

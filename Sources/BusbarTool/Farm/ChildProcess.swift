@@ -8,8 +8,8 @@ import Musl
 
 /// Another run of this program, as a process of its own.
 ///
-/// Its standard output and error come back line by line. Its standard input stays open as long as this process lives: a child that
-/// watches it ends with us, however we end.
+/// Its standard output and error come back line by line. Its standard input stays open as long as this process lives: a
+/// child that watches it ends with us, however we end.
 final class ChildProcess: Sendable {
     struct SpawnError: Error, CustomStringConvertible {
         let description: String
@@ -115,8 +115,8 @@ final class ChildProcess: Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // Why: signals that are ignored or blocked here must not be so there; and a group of its own keeps the terminal's Ctrl-C
-        // from reaching the nodes before the farm has decided.
+        // Why: signals that are ignored or blocked here must not be so there; and a group of its own keeps the
+        // terminal's Ctrl-C from reaching the nodes before the farm has decided.
         var defaults = sigset_t()
         sigemptyset(&defaults)
         for signal in [SIGINT, SIGTERM, SIGPIPE] { sigaddset(&defaults, signal) }

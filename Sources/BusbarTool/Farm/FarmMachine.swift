@@ -1,28 +1,32 @@
 /// A farm as a value: what each node is doing, and what to do about it. It holds no process and no clock.
 ///
-/// A node that has served and ends by itself is started again, after a pause that doubles with each end that follows soon. One that
-/// ends before it ever served ends the farm: its configuration is at fault, and starting it again would not help.
-struct FarmMachine {
-    struct Policy: Hashable {
-        /// How long a node may take from a request to stop until it is killed. A server's own drain takes up to ten seconds.
-        var stopLimit = Duration.seconds(15)
-        var firstPause = Duration.seconds(1)
-        var longestPause = Duration.seconds(30)
+/// A node that has served and ends by itself is started again, after a pause that doubles with each end that follows
+/// soon. One that ends before it ever served ends the farm: its configuration is at fault, and starting it again would
+/// not help.
+package struct FarmMachine {
+    package struct Policy: Hashable {
+        /// How long a node may take from a request to stop until it is killed. A server's own drain takes up to ten
+        /// seconds.
+        package var stopLimit = Duration.seconds(15)
+        package var firstPause = Duration.seconds(1)
+        package var longestPause = Duration.seconds(30)
         /// A second request to stop kills, but not so soon: one Ctrl-C may arrive twice.
-        var patience = Duration.seconds(1)
+        package var patience = Duration.seconds(1)
         /// A node that served this long is taken for healthy again.
-        var healthyAfter = Duration.seconds(60)
+        package var healthyAfter = Duration.seconds(60)
+
+        package init() {}
     }
 
     /// How a process ended.
-    enum Ending: Hashable {
+    package enum Ending: Hashable {
         case exited(status: Int32)
         case signalled(Int32)
 
-        var isClean: Bool { self == .exited(status: 0) }
+        package var isClean: Bool { self == .exited(status: 0) }
     }
 
-    enum Event: Hashable {
+    package enum Event: Hashable {
         case started
         case nodeListens(Int)
         case nodeEnded(Int, Ending)
@@ -32,7 +36,7 @@ struct FarmMachine {
         case ticked
     }
 
-    enum Effect: Hashable {
+    package enum Effect: Hashable {
         case start(Int)
         /// Ask it to stop.
         case terminate(Int)
@@ -44,7 +48,7 @@ struct FarmMachine {
         case end(Outcome)
     }
 
-    enum Outcome: Hashable {
+    package enum Outcome: Hashable {
         case stopped
         /// A node ended before it served.
         case nodeNeverServed(Int, Ending)
@@ -69,14 +73,14 @@ struct FarmMachine {
     private var stoppingSince: Duration?
     private var unclean: [Int] = []
 
-    init(nodes: Int, policy: Policy = Policy()) {
+    package init(nodes: Int, policy: Policy = Policy()) {
         self.policy = policy
         self.nodes = Array(repeating: .starting(isFirst: true), count: nodes)
         self.pauses = Array(repeating: policy.firstPause, count: nodes)
     }
 
     /// - Parameter now: time since the farm began.
-    mutating func handle(_ event: Event, at now: Duration) -> [Effect] {
+    package mutating func handle(_ event: Event, at now: Duration) -> [Effect] {
         switch event {
         case .started: return self.nodes.indices.map { .start($0) }
         case .nodeListens(let node): return self.nodeListens(node, at: now)
