@@ -78,6 +78,9 @@ public final class Bus: Sendable {
     /// Returns once the broker has accepted the message. Suspends while it is away, as the offline policy says, and while a
     /// subscriber of this node that must not miss anything is behind; ``BusConfiguration/publishDeadline`` bounds the whole.
     /// Cancelling the task withdraws a message that was not handed to the broker yet.
+    ///
+    /// While an append hangs in the driver, publishers of that stream fail at their deadlines, and the stream's lane
+    /// stays busy until the driver returns; other streams go on.
     /// - Throws: ``BusError``; its code says whether the message may have been stored.
     public func publish(_ payload: ByteBuffer, to topic: Topic) async throws(BusError) {
         let topicBytes = topic.name.utf8.count

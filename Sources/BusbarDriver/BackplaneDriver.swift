@@ -20,6 +20,9 @@ public protocol BackplaneDriver: Sendable {
     /// Appends a batch, whole or not at all, and returns once the broker has accepted it.
     ///
     /// No record is delivered to any node before ``read(_:after:limitBytes:)`` could return it.
+    ///
+    /// Bound it in time: nothing else of the stream is appended before it returns, even when everybody who waited for
+    /// it has given up. It must end soon after its task is cancelled.
     /// - Throws: ``DriverError``; its recovery says whether the same batch may be tried again.
     func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt
 

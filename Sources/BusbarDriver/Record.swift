@@ -6,7 +6,8 @@ public struct RecordKey: Hashable, Sendable, CustomStringConvertible {
     public let node: UInt64
     /// Which life of that node: larger after each start.
     public let incarnation: UInt64
-    /// Counts the node's records on one stream from 1, without holes.
+    /// Larger with each new record of the node on one stream, from 1. Numbers may be missing: that of a record which
+    /// was rejected or given up is not used again. A repeated append keeps its number.
     public let sequence: UInt64
 
     public init(node: UInt64, incarnation: UInt64, sequence: UInt64) {

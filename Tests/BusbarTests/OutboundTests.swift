@@ -28,6 +28,20 @@ struct OutboundTests {
         }
     }
 
+    @Test("O-29 the publisher of what the broker refuses is told, nobody hears it, and the next publish goes through")
+    func refused() async throws {
+        let driver = FaultyDriver(wrapping: MemoryDriver())
+        let refusal = DriverError(.rejected, during: "append", recovery: .giveUp, detail: "not this one")
+        try await withBus(driver) { bus in
+            let subscription = try await bus.subscribe(to: [self.topic])
+            driver.script(appends: [.fail(refusal)])
+            let error = await #expect(throws: BusError.self) { try await bus.publish("1", to: self.topic) }
+            #expect(error?.code == .rejected)
+            try await bus.publish("2", to: self.topic)
+            #expect(try await subscription.collect(1).texts == ["2"])
+        }
+    }
+
     @Test("O-30 all nodes cut off at once resume by themselves, and each misses nothing")
     func allNodesResume() async throws {
         let broker = MemoryBroker()
