@@ -13,6 +13,7 @@ let package = Package(
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
         .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
         .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
+        .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
     ],
     traits: [
@@ -65,6 +66,11 @@ let package = Package(
             path: "Drivers/Faults"
         ),
         .target(
+            name: "BusbarConformance",
+            dependencies: ["Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging],
+            path: "Drivers/Conformance"
+        ),
+        .target(
             name: "BusbarChat",
             dependencies: ["BusbarHub", "BusbarProtocol", "BusbarServer", .nioCore],
             path: "Examples/Chat",
@@ -102,6 +108,10 @@ let package = Package(
             dependencies: [
                 "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging, .deque,
             ]
+        ),
+        .testTarget(
+            name: "ConformanceTests",
+            dependencies: ["BusbarConformance", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore]
         ),
         .testTarget(name: "BusbarMemoryTests", dependencies: ["BusbarDriver", "BusbarMemory", .nioCore]),
         .testTarget(

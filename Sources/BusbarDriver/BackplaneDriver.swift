@@ -13,7 +13,7 @@ public protocol BackplaneDriver: Sendable {
     /// through ``Inbox/receive(_:)`` and not by returning. Called once per driver.
     ///
     /// After ``DriverEvent/live(_:)`` every record appended to `streams` by anyone is delivered, the node's own included, each
-    /// stream's in offset order and by one call at a time. Repeats are allowed.
+    /// stream's in offset order, by one call at a time and once; after a reconnect delivery may begin earlier and repeat some.
     /// - Throws: only an error whose recovery is ``DriverError/Recovery/giveUp``, such as wrong credentials.
     func run(following streams: [StreamID], delivering inbox: any Inbox) async throws(DriverError)
 

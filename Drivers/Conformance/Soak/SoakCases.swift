@@ -1,0 +1,104 @@
+import Busbar
+import BusbarDriver
+import NIOCore
+
+extension ConformanceKit {
+    /// What takes time, and what is measured rather than judged.
+    static let soakCases: [ConformanceCase] = [
+        ConformanceCase(
+            "soak.faults",
+            "Every fault on offer, again and again for a minute under load: published is delivered or reported.",
+            covers: ["F-53", "F-54", "F-55"], level: .c, needs: [.replays, .faults([.cutLinks])],
+            deadline: .seconds(300)
+        ) { bench in
+            let offered = bench.app.faults?.offered ?? []
+            try await bench.keepBooks(isLossAllowed: !offered.isDisjoint(with: [.kill, .wipe])) { ledger in
+                let end = ContinuousClock.now + .seconds(60)
+                while ContinuousClock.now < end {
+                    try await bench.inject(.cutLinks)
+                    try await bench.waitForProgress(ledger, by: 100)
+                    if offered.isSuperset(of: [.pause, .resume]) {
+                        try await bench.during(.pause, until: .resume) { try await Task.sleep(for: .milliseconds(200)) }
+                        try await bench.waitForProgress(ledger, by: 100)
+                    }
+                    if offered.isSuperset(of: [.kill, .start]) {
+                        try await bench.during(.kill, until: .start) { try await Task.sleep(for: .milliseconds(200)) }
+                        try await bench.waitForProgress(ledger, by: 100)
+                    }
+                    if offered.contains(.wipe) {
+                        try await bench.inject(.wipe)
+                        try await bench.waitForProgress(ledger, by: 100)
+                    }
+                }
+            }
+        },
+        ConformanceCase(
+            "soak.churn", "A thousand nodes that come and go while others work disturb nobody and leave nothing.",
+            covers: ["F-65"],
+            level: .c, deadline: .seconds(300)
+        ) { bench in
+            try await bench.withNodes(2) { nodes in
+                let before = Descriptors.openCount
+                for round in 0..<1_000 {
+                    try await bench.withNodes(1) {
+                        _ = try await $0[0].writer.append(Payload.text("from visitor \(round)"))
+                    }
+                }
+                let last = Payload.text("the end")
+                try await nodes[0].writer.append(last)
+                let heard = try await nodes[1].heard(upTo: last)
+                let sent = (0..<1_000).map { Payload.text("from visitor \($0)") } + [last]
+                try bench.expect(heard, toBe: sent, at: "node 2")
+                let after = Descriptors.openCount
+                try bench.expect(after <= before + 10, "\(before) descriptors were open before, \(after) after")
+            }
+        },
+        ConformanceCase(
+            "measure.latency", "Measured: the time from publish on one node to delivery on another, one at a time.",
+            level: .c,
+            deadline: .seconds(120)
+        ) { bench in
+            try await bench.withBuses(2) { buses in
+                let listener = try await bench.subscribe(["t"], on: buses[1])
+                var times: [Duration] = []
+                for number in 0..<2_000 {
+                    let start = ContinuousClock.now
+                    try await bench.publish("\(number)", to: "t", on: buses[0])
+                    try await listener.hear(upTo: "\(number)")
+                    times.append(.now - start)
+                }
+                times.sort()
+                bench.progress.note("p50 \(times[1_000].inMicroseconds) µs, p99 \(times[1_980].inMicroseconds) µs")
+            }
+        },
+        ConformanceCase(
+            "measure.throughput",
+            "Measured: messages of 100 bytes per second, from 64 publishers on one node to another.",
+            level: .c, deadline: .seconds(120)
+        ) { bench in
+            try await bench.withBuses(2) { buses in
+                let listener = try await bench.subscribe(["t"], on: buses[1])
+                let text = String(repeating: "x", count: 100)
+                let start = ContinuousClock.now
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<64 {
+                        group.addTask { for _ in 0..<500 { try await bench.publish(text, to: "t", on: buses[0]) } }
+                    }
+                    var count = 0
+                    let iterator = listener.subscription.makeAsyncIterator()
+                    while count < 32_000, let delivery = try await iterator.next() { count += delivery.messages.count }
+                    try await group.waitForAll()
+                }
+                let micros = (ContinuousClock.now - start).inMicroseconds
+                bench.progress.note("\(32_000 * 1_000_000 / max(1, micros)) messages per second")
+            }
+        },
+    ]
+}
+
+extension Duration {
+    fileprivate var inMicroseconds: Int64 {
+        let (seconds, attoseconds) = self.components
+        return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+    }
+}
