@@ -157,7 +157,7 @@ extension Stream {
 
     /// Appends one record and tells the lane. When `own` stays undecided, its slot is ready before anyone else can decide it.
     private func append(_ record: Record, own: PublishLane.PublishID? = nil) async -> Work {
-        let highWater = self.core.withLock { $0.receiver.position }
+        let highWater = self.core.withLock { $0.receiver.highWater }
         let failure: DriverError?
         do throws(DriverError) {
             let receipt = try await self.driver.append(Batch(records: [record], highWater: highWater), to: self.id)

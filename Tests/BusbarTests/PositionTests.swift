@@ -78,7 +78,8 @@ struct PositionTests {
             try await bus.publish("6", to: self.topic)
             let received = try await subscription.collect(1, gaps: 1)
             #expect(received.texts == ["6"])
-            #expect(received.gaps.count == 1)
+            // Why: the check may notice it before the publish does; the new epoch comes either way.
+            #expect([[.newEpoch], [.rewound, .newEpoch]].contains(received.gaps.map(\.reason)))
         }
     }
 

@@ -50,6 +50,8 @@ package struct StreamReceiver {
     package private(set) var position: Position?
     package private(set) var heldBytes = 0
     package private(set) var isLive = false
+    /// How far delivery had come in this epoch before the log went back.
+    private var lost: Position?
 
     private let counting: Guarantees.Counting
     private let limits: Limits
@@ -167,6 +169,13 @@ package struct StreamReceiver {
 }
 
 extension StreamReceiver {
+    /// The newest place of this epoch that was ever seen: what a writer tells the store, so that one that went back begins a
+    /// new epoch. Else offsets would name other records than before, and cursors from then would skip them in silence.
+    package var highWater: Position? {
+        guard let position = self.position, let lost = self.lost, lost.offset > position.offset else { return self.position }
+        return lost
+    }
+
     private var last: Offset { self.position?.offset ?? .beginning }
 
     /// Records of another epoch: a former one, or one to come. Which of the two is for the store to say.
@@ -290,6 +299,11 @@ extension StreamReceiver {
             self.formerEpochs.removeAll { $0 == epoch }
             self.leaveBehind(from.epoch)
             self.writersBefore = self.writers
+        }
+        if let from, from.epoch == epoch, from.offset > self.lost?.offset ?? offset {
+            self.lost = from
+        } else if from?.epoch != epoch {
+            self.lost = nil
         }
         self.announced = nil
         let position = Position(stream: self.stream, epoch: epoch, offset: offset)
