@@ -162,9 +162,9 @@ final class Witnesses: Sendable {
         self.witnesses.withLock { $0.compactMap { $0.object.map { "\(type(of: $0))" } } }
     }
 
-    /// Returns when all are gone, and fails the test when they aren't after ten seconds.
+    /// Returns when all are gone, and fails the test when they aren't after a minute.
     func allGone(sourceLocation: SourceLocation = #_sourceLocation) async {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         while !self.living.isEmpty, ContinuousClock.now < deadline { await Task.yield() }
         let kinds = Dictionary(grouping: self.living) { $0 }.mapValues(\.count)
         #expect(kinds.isEmpty, sourceLocation: sourceLocation)
