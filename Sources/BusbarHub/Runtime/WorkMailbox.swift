@@ -54,6 +54,8 @@ final class WorkMailbox: Sendable {
                     group.addTask { await work.run() }
                 }
             }
+            // Why here too: the cancellation may have come while nobody waited for work.
+            self.close()
             group.cancelAll()
         }
     }
@@ -74,12 +76,17 @@ final class WorkMailbox: Sendable {
                 if let ready { continuation.resume(returning: ready) }
             }
         } onCancel: {
-            let runner = self.state.withLock { state in
-                state.isClosed = true
-                state.waiting = []
-                return state.runner.take()
-            }
-            runner?.resume(returning: [])
+            self.close()
         }
+    }
+
+    /// Nothing is run any more, and what waited is let go of.
+    private func close() {
+        let runner = self.state.withLock { state in
+            state.isClosed = true
+            state.waiting = []
+            return state.runner.take()
+        }
+        runner?.resume(returning: [])
     }
 }
