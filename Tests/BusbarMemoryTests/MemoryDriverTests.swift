@@ -15,7 +15,11 @@ struct MemoryDriverTests {
         )
     }
 
-    private func append(_ driver: MemoryDriver, _ records: [Record], highWater: Position? = nil) async throws -> Position {
+    private func append(
+        _ driver: MemoryDriver,
+        _ records: [Record],
+        highWater: Position? = nil
+    ) async throws -> Position {
         try await driver.append(Batch(records: records, highWater: highWater), to: self.stream).last
     }
 

@@ -172,7 +172,9 @@ extension StreamReceiver {
     /// The newest place of this epoch that was ever seen: what a writer tells the store, so that one that went back begins a
     /// new epoch. Else offsets would name other records than before, and cursors from then would skip them in silence.
     package var highWater: Position? {
-        guard let position = self.position, let lost = self.lost, lost.offset > position.offset else { return self.position }
+        guard let position = self.position, let lost = self.lost, lost.offset > position.offset else {
+            return self.position
+        }
         return lost
     }
 

@@ -174,7 +174,8 @@ struct CoreSessionTests {
             try await peer.send(#"{"type":1,"invocationId":"1","target":"Echo","arguments":[1],"streamIds":["a","b"]}"#)
             #expect(
                 await peer.next()
-                    == #"{"type":3,"invocationId":"1","error":"An unexpected error occurred invoking 'Echo' on the server. HubException: \#(text)"}"#)
+                    == #"{"type":3,"invocationId":"1","error":"An unexpected error occurred invoking 'Echo' on the server. HubException: \#(text)"}"#
+            )
         }
     }
 
