@@ -9,7 +9,11 @@ struct ClassicKeepAliveTests {
     func quiet() async throws {
         try await Room.open { room in
             let (peer, _) = try await room.started("a")
+            // Why not the first: the node may have learnt the place of its stream only after the connection began.
             try await room.pass(.seconds(11))
+            let first = await peer.next()
+            #expect(first == "{}" || first?.contains(#""M":[]"#) == true)
+            try await room.pass(.seconds(22))
             #expect(await peer.next() == "{}")
         }
     }
