@@ -162,8 +162,7 @@ extension Stream {
         do throws(DriverError) {
             let receipt = try await self.driver.append(Batch(records: [record], highWater: highWater), to: self.id)
             failure = nil
-            // Why also for a driver that delivers within the call: another thread may be the one that is delivering.
-            self.core.withLock { $0.recordWasStored(receipt.last) }
+            if !self.driver.guarantees.appendsAtOnce { self.core.withLock { $0.recordWasStored(receipt.last) } }
         } catch {
             failure = error
             self.health.withLock { $0.lastFailure = error }
