@@ -71,9 +71,12 @@ let package = Package(
             dependencies: ["BusbarDriver", .nioCore, .deque],
             path: "Drivers/Faults"
         ),
+        .target(name: "BusbarProcess"),
         .target(
             name: "BusbarConformance",
-            dependencies: ["Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging],
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", "BusbarProcess", .nioCore, .logging,
+            ],
             path: "Drivers/Conformance"
         ),
         .target(
@@ -104,7 +107,7 @@ let package = Package(
             name: "BusbarTool",
             dependencies: [
                 "Busbar", "BusbarChat", "BusbarConformance", "BusbarDriver", "BusbarHub", "BusbarMemory",
-                "BusbarServer", .nioCore, .nioPosix,
+                "BusbarProcess", "BusbarServer", .nioCore, .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
             ]

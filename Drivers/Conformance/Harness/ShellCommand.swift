@@ -1,3 +1,4 @@
+import BusbarProcess
 import Dispatch
 
 #if canImport(Glibc)
@@ -43,8 +44,9 @@ package enum ShellCommand {
         unlink(path)
         // Why: another command that is started meanwhile must not inherit it.
         _ = fcntl(output, F_SETFD, FD_CLOEXEC)
-        var pid: pid_t = 0
-        let code = Self.spawn(&pid, line, environment, output: output)
+        // Why a group of its own: a broker that the command starts outlives Ctrl-C, so that it can still be put right.
+        let (pid, code) = Spawn.start(
+            "/bin/sh", arguments: ["sh", "-c", line], environment: environment, input: nil, output: output)
         guard code == 0 else { return .notStarted(String(cString: strerror(code))) }
         let end = ContinuousClock.now + deadline
         var status: CInt = 0
@@ -71,35 +73,5 @@ package enum ShellCommand {
         let count = max(0, read(file, &bytes, bytes.count))
         let text = String(decoding: bytes[..<count], as: UTF8.self)
         return text.split(whereSeparator: \.isNewline).last.map(String.init) ?? "it wrote nothing"
-    }
-
-    private static func spawn(
-        _ pid: inout pid_t, _ line: String, _ environment: [String: String], output: CInt
-    ) -> CInt {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // Why: signals that are ignored or blocked here must not be so there, and a broker started by the command
-        // should outlive the terminal's Ctrl-C, so that the command can still put it right.
-        var defaults = sigset_t()
-        sigemptyset(&defaults)
-        for signal in [SIGINT, SIGTERM, SIGPIPE] { sigaddset(&defaults, signal) }
-        posix_spawnattr_setsigdefault(&attributes, &defaults)
-        var mask = sigset_t()
-        sigemptyset(&mask)
-        posix_spawnattr_setsigmask(&attributes, &mask)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
-        let words: [UnsafeMutablePointer<CChar>?] = (["sh", "-c", line] as [String]).map { strdup($0) } + [nil]
-        let variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for text in words + variables { free(text) } }
-        return posix_spawn(&pid, "/bin/sh", &actions, &attributes, words, variables)
     }
 }
