@@ -29,15 +29,18 @@ struct Sender {
 
     private static func send(_ arguments: [String]) async throws {
         guard arguments.count == 2 else { throw Usage(text: "usage: busbar-sender BACKPLANE TEXT") }
-        let (bus, logger) = (try Self.bus(arguments[0]), Logger(label: "busbar-sender"))
+        let bus = try Self.bus(arguments[0])
         let hubs = try HubRuntime(
-            bus: bus, hubs: [.elsewhere("ChatHub")], eventLoops: MultiThreadedEventLoopGroup.singleton, logger: logger)
+            bus: bus, hubs: [.elsewhere("ChatHub")], eventLoops: MultiThreadedEventLoopGroup.singleton,
+            logger: Self.logger)
         guard let chat = hubs.context(named: "ChatHub") else { throw Usage(text: "no such hub") }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await bus.run() }
             group.addTask { try await hubs.run() }
             // Returns once the broker has stored it; waits while the broker is away, and then throws.
-            try await chat.clients.all.messageReceived(arguments[1])
+            do { try await chat.clients.all.messageReceived(arguments[1]) } catch {
+                throw Unsent(text: "\(error); the backplane: \(bus.status.detail ?? "no link so far")")
+            }
             group.cancelAll()
         }
     }
@@ -54,13 +57,21 @@ struct Sender {
             configuration.app = url.app ?? "busbar"
             configuration.streams = url.streams ?? 1
             let driver = try drivers.makeDriver(for: url, app: configuration.app)
-            return Bus(driver: driver, configuration: configuration, logger: Logger(label: "busbar-sender"))
+            return Bus(driver: driver, configuration: configuration, logger: Self.logger)
         } catch {
             throw Usage(text: "\(error)")
         }
     }
 
+    /// Why silent: what goes wrong is thrown, and told in one line.
+    private static let logger = Logger(label: "busbar-sender", factory: { _ in SwiftLogNoOpLogHandler() })
+
     private struct Usage: Error { let text: String }
+
+    private struct Unsent: Error, CustomStringConvertible {
+        let text: String
+        var description: String { self.text }
+    }
 
     private static func end(_ text: String, status: Int32) -> Never {
         FileHandle.standardError.write(Data("busbar-sender: \(text)\n".utf8))
