@@ -85,6 +85,8 @@ struct Serve: AsyncParsableCommand {
         let bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
         var hubs = HubConfiguration()
         hubs.detailedErrors = settings.isOn(.detailedErrors)
+        let node = settings.text(.node) ?? Self.nodeName(settings)
+        hubs.nodeName = node
         var configuration = ServerConfiguration()
         configuration.host = settings.text(.host) ?? configuration.host
         configuration.port = settings.integer(.port)
@@ -96,7 +98,7 @@ struct Serve: AsyncParsableCommand {
         do {
             return try BusbarServer(
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
-                hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],
+                hubs: [ChatSample.hub(node: node)],
                 configuration: configuration,
                 hubConfiguration: hubs,
                 eventLoops: eventLoops,
