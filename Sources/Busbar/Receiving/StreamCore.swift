@@ -125,6 +125,13 @@ extension StreamCore {
         self.stored = position
     }
 
+    /// The newest place that this node knows of: what it has published is not behind it, even if its delivery lags.
+    package var newestKnown: Position? {
+        guard let head = self.receiver.position else { return self.stored }
+        guard let stored = self.stored, stored.epoch == head.epoch, stored.offset > head.offset else { return head }
+        return stored
+    }
+
     /// Listens to topics from now on. A subscriber new to this stream depends on it from `start`, or from now.
     package mutating func add(_ subscriber: Subscriber, to topics: some Sequence<Topic>, from start: Position? = nil) {
         if !self.index.isFollowing(subscriber), let head = self.receiver.position {

@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 import Logging
 import Metrics
@@ -5,23 +6,30 @@ import NIOCore
 
 /// Calls and events of a classic connection.
 extension ClassicSession {
-    func received(_ text: ByteBuffer, on channel: ClassicChannel) {
-        guard channel === self.channel, self.state.lifecycle.takesCalls, text.readableBytes > 0 else { return }
+    func received(_ text: ByteBuffer, answer: ClassicAnswer) {
+        guard self.state.lifecycle.takesCalls else { return answer.refuse(.unknown) }
+        switch answer {
+        case .channel(let number): guard number == self.channel?.number, text.readableBytes > 0 else { return }
+        case .reply: if self.state.queue.isFull { return answer.refuse(.busy) }
+        }
         var invocation: ClassicInvocation
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
         } catch {
+            if case .reply = answer { return answer.refuse(.unreadable(error.detail)) }
             guard let id = ClassicJSON.invocationID(in: text) else { return }
             let isDetailed = self.runtime.configuration.detailedErrors
-            return self.answer(id, .failure(isDetailed ? error.detail : "The call could not be read."))
+            return self.answer(answer, id, .failure(isDetailed ? error.detail : "The call could not be read."))
         }
         guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
-            return self.answer(invocation.invocationID, .failure(self.text(failure, invocation)))
+            // Why: requests fail as the reference's do; on a socket its client would wait in vain.
+            if case .reply = answer { return answer.refuse(.unreadable("There is no such hub.")) }
+            return self.answer(answer, invocation.invocationID, .failure(self.text(failure, invocation)))
         }
         invocation.arguments = invocation.arguments.copy()
         invocation.state = invocation.state?.copy()
-        self.offer(.call(invocation, hub, channel: channel.number), bytes: text.readableBytes)
+        self.offer(.call(invocation, hub, answer: answer), bytes: text.readableBytes)
         if self.state.queue.isFull { self.pauseReading() }
     }
 
@@ -57,13 +65,15 @@ extension ClassicSession {
                     session.workFinished(failure, "the reconnected event failed")
                 }
             }
-        case .call(let invocation, let hub, let channel):
+        case .call(let invocation, let hub, let answer):
             runtime.services.metrics.invocations.increment()
             let call = RegisteredHub.Invocation(
                 method: invocation.method, arguments: invocation.arguments, rules: .classic)
             self.submit(context) {
-                let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                route.perform { $0.callFinished(invocation, outcome, channel: channel) }
+                let publisher = NotingPublisher(runtime)
+                let outcome = await hub.invoke(call, context: context, publisher: publisher)
+                let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
+                route.perform { $0.callFinished(invocation, outcome, answer, after: place) }
             }
         case .disconnected(let disconnection):
             // Why: an event that takes long is still running when it would be forced.
@@ -101,8 +111,9 @@ extension ClassicSession {
         self.runtime.services.mailbox.submit(Work(context: context, body: body))
     }
 
+    /// - Parameter place: what the call has published lies before it, and reaches the client before the result does.
     private func callFinished(
-        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, channel: ClassicLifecycle.Channel
+        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, _ answer: ClassicAnswer, after place: Frontier?
     ) {
         var failure: HubFailure?
         let result: ClassicResult
@@ -113,10 +124,20 @@ extension ClassicSession {
             failure = why
             result = .failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data)
         }
-        // Why: on a new channel the client has given up the calls of the old one.
-        if self.channel?.number == channel { self.answer(invocation.invocationID, result) }
+        if let place {
+            // Why route: by then the connection may be on another loop.
+            let route = self.route, id = invocation.invocationID
+            self.loop.whenReached(place, by: self.now + Self.longestLag) {
+                route.perform { $0.answer(answer, id, result) }
+            }
+        } else {
+            self.answer(answer, invocation.invocationID, result)
+        }
         self.workFinished(failure, "a call failed")
     }
+
+    /// How long a result waits for messages that the broker has taken and not delivered.
+    private static let longestLag = TimeAmount.seconds(5)
 
     private func text(_ failure: HubFailure, _ invocation: ClassicInvocation) -> String {
         failure.classicText(
@@ -124,10 +145,17 @@ extension ClassicSession {
     }
 
     /// A result without an id has nobody to go to.
-    private func answer(_ id: String?, _ result: ClassicResult) {
-        guard let id else { return }
-        if self.isBehind { return self.fellBehind() }
-        self.write(ClassicFrames.result(result, invocationID: id))
+    private func answer(_ answer: ClassicAnswer, _ id: String?, _ result: ClassicResult) {
+        let text = id.map { ClassicFrames.result(result, invocationID: $0) }
+        switch answer {
+        case .channel(let number):
+            // Why: on a new channel the client has given up the calls of the old one.
+            guard let text, let channel = self.channel, channel.number == number else { return }
+            if self.isBehind { return self.fellBehind() }
+            self.write(channel.framing.frame(text))
+        case .reply(let reply):
+            reply.resolve(text.map { .result($0) } ?? .nothing)
+        }
     }
 
     private func workFinished(_ failure: HubFailure?, _ what: Logger.Message) {

@@ -6,7 +6,7 @@ struct ClassicState: Sendable {
     enum Job: Sendable {
         case connected
         case reconnected(channel: ClassicLifecycle.Channel)
-        case call(ClassicInvocation, RegisteredHub, channel: ClassicLifecycle.Channel)
+        case call(ClassicInvocation, RegisteredHub, answer: ClassicAnswer)
         case disconnected(Disconnection)
     }
 
