@@ -16,7 +16,7 @@ extension ClassicSession {
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
         } catch {
-            if case .reply = answer { return answer.refuse(.unreadable(error.detail)) }
+            if case .reply = answer { return answer.refuse(.malformed(error.detail)) }
             guard let id = ClassicJSON.invocationID(in: text) else { return }
             let isDetailed = self.runtime.configuration.detailedErrors
             return self.answer(answer, id, .failure(isDetailed ? error.detail : "The call could not be read."))
@@ -24,7 +24,7 @@ extension ClassicSession {
         guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
             // Why: requests fail as the reference's do; on a socket its client would wait in vain.
-            if case .reply = answer { return answer.refuse(.unreadable("There is no such hub.")) }
+            if case .reply = answer { return answer.refuse(.malformed("There is no such hub.")) }
             return self.answer(answer, invocation.invocationID, .failure(self.text(failure, invocation)))
         }
         invocation.arguments = invocation.arguments.copy()
@@ -75,6 +75,8 @@ extension ClassicSession {
                 let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
                 route.perform { $0.callFinished(invocation, outcome, answer, after: place) }
             }
+        case .woundUp:
+            self.perform(self.state.lifecycle.woundUp())
         case .disconnected(let disconnection):
             // Why: an event that takes long is still running when it would be forced.
             guard !self.state.isDisconnecting else { return }
@@ -115,29 +117,32 @@ extension ClassicSession {
     private func callFinished(
         _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, _ answer: ClassicAnswer, after place: Frontier?
     ) {
-        var failure: HubFailure?
-        let result: ClassicResult
-        switch outcome {
-        case .void: result = .success()
-        case .value(let value): result = .success(value)
-        case .failed(let why):
-            failure = why
-            result = .failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data)
-        }
-        if let place {
-            // Why route: by then the connection may be on another loop.
-            let route = self.route, id = invocation.invocationID
-            self.loop.whenReached(place, by: self.now + Self.longestLag) {
-                route.perform { $0.answer(answer, id, result) }
+        let (result, failure) = self.result(of: invocation, outcome)
+        let route = self.route, id = invocation.invocationID
+        self.loop.whenReached(place ?? self.loop.frontier, by: self.now + Self.longestLag) {
+            switch answer {
+            case .reply(let reply): reply.resume(Self.send(id, result))
+            // Why route: by now the connection may be on another loop.
+            case .channel where place != nil: route.perform { $0.answer(answer, id, result) }
+            case .channel: self.answer(answer, id, result)
             }
-        } else {
-            self.answer(answer, invocation.invocationID, result)
         }
         self.workFinished(failure, "a call failed")
     }
 
     /// How long a result waits for messages that the broker has taken and not delivered.
     private static let longestLag = TimeAmount.seconds(5)
+
+    private func result(
+        of invocation: ClassicInvocation, _ outcome: InvocationOutcome
+    ) -> (ClassicResult, HubFailure?) {
+        switch outcome {
+        case .void: (.success(), nil)
+        case .value(let value): (.success(value), nil)
+        case .failed(let why):
+            (.failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data), why)
+        }
+    }
 
     private func text(_ failure: HubFailure, _ invocation: ClassicInvocation) -> String {
         failure.classicText(
@@ -146,16 +151,19 @@ extension ClassicSession {
 
     /// A result without an id has nobody to go to.
     private func answer(_ answer: ClassicAnswer, _ id: String?, _ result: ClassicResult) {
-        let text = id.map { ClassicFrames.result(result, invocationID: $0) }
         switch answer {
         case .channel(let number):
             // Why: on a new channel the client has given up the calls of the old one.
-            guard let text, let channel = self.channel, channel.number == number else { return }
+            guard let id, let channel = self.channel, channel.number == number else { return }
             if self.isBehind { return self.fellBehind() }
-            self.write(channel.framing.frame(text))
+            self.write(channel.framing.frame(ClassicFrames.result(result, invocationID: id)))
         case .reply(let reply):
-            reply.resolve(text.map { .result($0) } ?? .nothing)
+            reply.resume(Self.send(id, result))
         }
+    }
+
+    private static func send(_ id: String?, _ result: ClassicResult) -> ClassicSend {
+        id.map { .result(ClassicFrames.result(result, invocationID: $0)) } ?? .nothing
     }
 
     private func workFinished(_ failure: HubFailure?, _ what: Logger.Message) {

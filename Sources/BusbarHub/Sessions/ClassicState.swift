@@ -8,6 +8,8 @@ struct ClassicState: Sendable {
         case reconnected(channel: ClassicLifecycle.Channel)
         case call(ClassicInvocation, RegisteredHub, answer: ClassicAnswer)
         case disconnected(Disconnection)
+        /// Nothing of a connection that moved away is left to do.
+        case woundUp
     }
 
     let context: ConnectionContext
