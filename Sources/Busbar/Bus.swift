@@ -144,7 +144,7 @@ public final class Bus: Sendable {
 
     /// A place with everything before it whose publish has returned on this node.
     package var publishedFrontier: Frontier {
-        Frontier(positions: self.streams.compactMap { stream in stream.withCore { $0.newestKnown } })
+        Frontier(positions: self.streams.compactMap { stream in stream.withCore { $0.now } })
     }
 
     package func heads() -> [StreamHead] { self.streams.compactMap(\.head) }

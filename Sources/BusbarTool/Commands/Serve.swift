@@ -82,9 +82,12 @@ struct Serve: AsyncParsableCommand {
         logger: Logger
     ) throws -> BusbarServer {
         let backplane = try Backplane(settings)
-        let bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
+        var bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
+        if let policy = Self.offlinePolicy(settings) { (bus.whileStarting, bus.whileAway) = (policy, policy) }
         var hubs = HubConfiguration()
         hubs.detailedErrors = settings.isOn(.detailedErrors)
+        let node = settings.text(.node) ?? Self.nodeName(settings)
+        hubs.nodeName = node
         var configuration = ServerConfiguration()
         configuration.host = settings.text(.host) ?? configuration.host
         configuration.port = settings.integer(.port)
@@ -96,7 +99,7 @@ struct Serve: AsyncParsableCommand {
         do {
             return try BusbarServer(
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
-                hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],
+                hubs: [ChatSample.hub(node: node)],
                 configuration: configuration,
                 hubConfiguration: hubs,
                 eventLoops: eventLoops,
@@ -104,6 +107,15 @@ struct Serve: AsyncParsableCommand {
             )
         } catch {
             throw ToolError.usage(String(describing: error))
+        }
+    }
+
+    /// Nil: the bus's own, which is to buffer.
+    private static func offlinePolicy(_ settings: Settings) -> OfflinePolicy? {
+        switch settings.text(.offline) {
+        case "fail": .fail
+        case "local": .deliverLocally
+        default: nil
         }
     }
 
