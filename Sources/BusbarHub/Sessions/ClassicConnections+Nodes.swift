@@ -110,7 +110,7 @@ extension ClassicConnections {
             let reply = ClassicReply(continuation)
             self.directory.perform(ticket) { session in
                 if let session {
-                    session.post(payload, reply)
+                    session.received(payload, answer: .reply(reply))
                 } else {
                     reply.resume(.unknown)
                 }
@@ -144,12 +144,20 @@ final class ClassicReply: Sendable {
     func resume(_ outcome: ClassicSend) {
         self.continuation.withLock { $0.take() }?.resume(returning: outcome)
     }
+}
 
-    func resume(_ invocation: ClassicInvocation, _ result: ClassicResult) {
-        guard let id = invocation.invocationID else { return self.resume(.nothing) }
-        var text = ByteBuffer()
-        ClassicJSON.writeResult(result, invocationID: id, into: &text)
-        self.resume(.result(text))
+/// Where the result of a call goes.
+enum ClassicAnswer: Sendable {
+    /// To the receive channel that the call came by, as long as it is the connection's.
+    case channel(ClassicLifecycle.Channel)
+    case reply(ClassicReply)
+
+    /// Says why the call is not carried out, to who can be told.
+    func refuse(_ why: ClassicSend) {
+        switch self {
+        case .channel: break
+        case .reply(let reply): reply.resume(why)
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 import Logging
 import Metrics
@@ -5,43 +6,31 @@ import NIOCore
 
 /// Calls and events of a classic connection.
 extension ClassicSession {
-    func received(_ text: ByteBuffer, on channel: ClassicChannel) {
-        guard channel === self.channel, self.state.lifecycle.takesCalls, text.readableBytes > 0 else { return }
+    func received(_ text: ByteBuffer, answer: ClassicAnswer) {
+        guard self.state.lifecycle.takesCalls else { return answer.refuse(.unknown) }
+        switch answer {
+        case .channel(let number): guard number == self.channel?.number, text.readableBytes > 0 else { return }
+        case .reply: if self.state.queue.isFull { return answer.refuse(.busy) }
+        }
         var invocation: ClassicInvocation
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
         } catch {
+            if case .reply = answer { return answer.refuse(.malformed(error.detail)) }
             guard let id = ClassicJSON.invocationID(in: text) else { return }
             let isDetailed = self.runtime.configuration.detailedErrors
-            return self.answer(id, .failure(isDetailed ? error.detail : "The call could not be read."))
+            return self.answer(answer, id, .failure(isDetailed ? error.detail : "The call could not be read."))
         }
         guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
-            return self.answer(invocation.invocationID, .failure(self.text(failure, invocation)))
+            // Why: requests fail as the reference's do; on a socket its client would wait in vain.
+            if case .reply = answer { return answer.refuse(.malformed("There is no such hub.")) }
+            return self.answer(answer, invocation.invocationID, .failure(self.text(failure, invocation)))
         }
         invocation.arguments = invocation.arguments.copy()
         invocation.state = invocation.state?.copy()
-        self.offer(.call(invocation, hub, channel: channel.number), bytes: text.readableBytes)
+        self.offer(.call(invocation, hub, answer: answer), bytes: text.readableBytes)
         if self.state.queue.isFull { self.pauseReading() }
-    }
-
-    /// Takes a call that came by a request of its own, which its result answers.
-    func post(_ text: ByteBuffer, _ reply: ClassicReply) {
-        guard self.state.lifecycle.takesCalls else { return reply.resume(.unknown) }
-        guard !self.state.queue.isFull else { return reply.resume(.busy) }
-        var invocation: ClassicInvocation
-        do throws(ProtocolError) {
-            invocation = try ClassicJSON.parseInvocation(text)
-        } catch {
-            return reply.resume(.malformed(error.detail))
-        }
-        guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
-            let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
-            return reply.resume(invocation, .failure(self.text(failure, invocation)))
-        }
-        invocation.arguments = invocation.arguments.copy()
-        invocation.state = invocation.state?.copy()
-        self.offer(.posted(invocation, hub, reply), bytes: text.readableBytes)
     }
 
     /// `/start`: the connected event runs once per connection, the answer comes when it has run.
@@ -76,25 +65,15 @@ extension ClassicSession {
                     session.workFinished(failure, "the reconnected event failed")
                 }
             }
-        case .call(let invocation, let hub, let channel):
+        case .call(let invocation, let hub, let answer):
             runtime.services.metrics.invocations.increment()
             let call = RegisteredHub.Invocation(
                 method: invocation.method, arguments: invocation.arguments, rules: .classic)
             self.submit(context) {
-                let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                route.perform { $0.callFinished(invocation, outcome, channel: channel) }
-            }
-        case .posted(let invocation, let hub, let reply):
-            runtime.services.metrics.invocations.increment()
-            let call = RegisteredHub.Invocation(
-                method: invocation.method, arguments: invocation.arguments, rules: .classic)
-            self.submit(context) {
-                let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                route.perform { session in
-                    let (result, failure) = session.result(of: invocation, outcome)
-                    reply.resume(invocation, result)
-                    session.workFinished(failure, "a call failed")
-                }
+                let publisher = NotingPublisher(runtime)
+                let outcome = await hub.invoke(call, context: context, publisher: publisher)
+                let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
+                route.perform { $0.callFinished(invocation, outcome, answer, after: place) }
             }
         case .woundUp:
             self.perform(self.state.lifecycle.woundUp())
@@ -134,14 +113,25 @@ extension ClassicSession {
         self.runtime.services.mailbox.submit(Work(context: context, body: body))
     }
 
+    /// - Parameter place: what the call has published lies before it, and reaches the client before the result does.
     private func callFinished(
-        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, channel: ClassicLifecycle.Channel
+        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, _ answer: ClassicAnswer, after place: Frontier?
     ) {
         let (result, failure) = self.result(of: invocation, outcome)
-        // Why: on a new channel the client has given up the calls of the old one.
-        if self.channel?.number == channel { self.answer(invocation.invocationID, result) }
+        let route = self.route, id = invocation.invocationID
+        self.loop.whenReached(place ?? self.loop.frontier, by: self.now + Self.longestLag) {
+            switch answer {
+            case .reply(let reply): reply.resume(Self.send(id, result))
+            // Why route: by now the connection may be on another loop.
+            case .channel where place != nil: route.perform { $0.answer(answer, id, result) }
+            case .channel: self.answer(answer, id, result)
+            }
+        }
         self.workFinished(failure, "a call failed")
     }
+
+    /// How long a result waits for messages that the broker has taken and not delivered.
+    private static let longestLag = TimeAmount.seconds(5)
 
     private func result(
         of invocation: ClassicInvocation, _ outcome: InvocationOutcome
@@ -160,10 +150,20 @@ extension ClassicSession {
     }
 
     /// A result without an id has nobody to go to.
-    private func answer(_ id: String?, _ result: ClassicResult) {
-        guard let id else { return }
-        if self.isBehind { return self.fellBehind() }
-        self.write(ClassicFrames.result(result, invocationID: id))
+    private func answer(_ answer: ClassicAnswer, _ id: String?, _ result: ClassicResult) {
+        switch answer {
+        case .channel(let number):
+            // Why: on a new channel the client has given up the calls of the old one.
+            guard let id, let channel = self.channel, channel.number == number else { return }
+            if self.isBehind { return self.fellBehind() }
+            self.write(channel.framing.frame(ClassicFrames.result(result, invocationID: id)))
+        case .reply(let reply):
+            reply.resume(Self.send(id, result))
+        }
+    }
+
+    private static func send(_ id: String?, _ result: ClassicResult) -> ClassicSend {
+        id.map { .result(ClassicFrames.result(result, invocationID: $0)) } ?? .nothing
     }
 
     private func workFinished(_ failure: HubFailure?, _ what: Logger.Message) {

@@ -6,9 +6,7 @@ struct ClassicState: Sendable {
     enum Job: Sendable {
         case connected
         case reconnected(channel: ClassicLifecycle.Channel)
-        case call(ClassicInvocation, RegisteredHub, channel: ClassicLifecycle.Channel)
-        /// A call that did not come over the channel; its result goes back to where it came from.
-        case posted(ClassicInvocation, RegisteredHub, ClassicReply)
+        case call(ClassicInvocation, RegisteredHub, answer: ClassicAnswer)
         case disconnected(Disconnection)
         /// Nothing of a connection that moved away is left to do.
         case woundUp
