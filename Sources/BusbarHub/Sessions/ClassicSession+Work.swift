@@ -6,7 +6,14 @@ import NIOCore
 /// Calls and events of a classic connection.
 extension ClassicSession {
     func received(_ text: ByteBuffer, on channel: ClassicChannel) {
-        guard channel === self.channel, self.state.lifecycle.takesCalls, text.readableBytes > 0 else { return }
+        guard channel === self.channel, self.state.lifecycle.takesCalls else { return }
+        self.runtime.services.metrics.messagesFromClients.increment()
+        if let endpoint = self.state.hubs.first, endpoint.isPersistentConnection {
+            self.offer(.data(String(buffer: text), endpoint, channel: channel.number), bytes: text.readableBytes)
+            if self.state.queue.isFull { self.pauseReading() }
+            return
+        }
+        guard text.readableBytes > 0 else { return }
         var invocation: ClassicInvocation
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
@@ -16,6 +23,7 @@ extension ClassicSession {
             return self.answer(id, .failure(isDetailed ? error.detail : "The call could not be read."))
         }
         guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
+            self.runtime.services.metrics.unresolvedHubs.increment()
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
             return self.answer(invocation.invocationID, .failure(self.text(failure, invocation)))
         }
@@ -39,6 +47,7 @@ extension ClassicSession {
         let runtime = self.runtime, context = self.state.context, hubs = self.state.hubs, route = self.route
         switch job {
         case .connected:
+            runtime.services.metrics.connected.increment()
             self.submit(context) {
                 let failure = await Self.run(hubs) { await $0.connected(context, publisher: runtime) }
                 route.perform { session in
@@ -48,6 +57,7 @@ extension ClassicSession {
                 }
             }
         case .reconnected(let channel):
+            runtime.services.metrics.reconnected.increment()
             self.submit(context) {
                 let failure = await Self.run(hubs) { await $0.reconnected(context, publisher: runtime) }
                 route.perform { session in
@@ -59,16 +69,25 @@ extension ClassicSession {
             }
         case .call(let invocation, let hub, let channel):
             runtime.services.metrics.invocations.increment()
+            let exchange = ClassicExchange(invocationID: invocation.invocationID, state: invocation.state)
             let call = RegisteredHub.Invocation(
-                method: invocation.method, arguments: invocation.arguments, rules: .classic)
+                method: invocation.method, arguments: invocation.arguments, rules: .classic, exchange: exchange)
             self.submit(context) {
                 let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                route.perform { $0.callFinished(invocation, outcome, channel: channel) }
+                let state = exchange.stateChanges
+                route.perform { $0.callFinished(invocation, outcome, state: state, channel: channel) }
+            }
+        case .data(let data, let endpoint, let channel):
+            runtime.services.metrics.invocations.increment()
+            self.submit(context) {
+                let outcome = await endpoint.receive(data, context: context, publisher: runtime)
+                route.perform { $0.dataTaken(outcome, channel: channel) }
             }
         case .disconnected(let disconnection):
             // Why: an event that takes long is still running when it would be forced.
             guard !self.state.isDisconnecting else { return }
             self.state.isDisconnecting = true
+            runtime.services.metrics.disconnected.increment()
             context.end()
             let isTaken = self.submit(nil) {
                 let failure = await Self.run(hubs) {
@@ -83,16 +102,29 @@ extension ClassicSession {
         }
     }
 
-    /// Runs an event for each hub, all of them whatever the others do, and returns the first failure.
+    /// Runs an event for each hub side by side, all of them whatever the others do, and returns the first failure. A hub
+    /// that can't be made hears of no event and hinders no other.
     private static func run(
-        _ hubs: [RegisteredHub], _ event: (RegisteredHub) async -> HubFailure?
+        _ hubs: [RegisteredHub], _ event: @escaping @Sendable (RegisteredHub) async -> HubFailure?
     ) async -> HubFailure? {
-        var first: HubFailure?
-        for hub in hubs {
-            let failure = await event(hub)
-            first = first ?? failure
+        guard hubs.count > 1 else {
+            guard let hub = hubs.first else { return nil }
+            return await Self.unlessUnavailable(event(hub))
         }
-        return first
+        return await withTaskGroup(of: (Int, HubFailure?).self) { group in
+            for (index, hub) in hubs.enumerated() {
+                group.addTask { (index, Self.unlessUnavailable(await event(hub))) }
+            }
+            var first: (index: Int, failure: HubFailure)?
+            for await (index, failure) in group {
+                if let failure, index < first?.index ?? .max { first = (index, failure) }
+            }
+            return first?.failure
+        }
+    }
+
+    private static func unlessUnavailable(_ failure: HubFailure?) -> HubFailure? {
+        if case .hubUnavailable = failure?.kind { nil } else { failure }
     }
 
     /// False if nothing is run any more.
@@ -102,10 +134,11 @@ extension ClassicSession {
     }
 
     private func callFinished(
-        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, channel: ClassicLifecycle.Channel
+        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, state: JSONValueText?,
+        channel: ClassicLifecycle.Channel
     ) {
         var failure: HubFailure?
-        let result: ClassicResult
+        var result: ClassicResult
         switch outcome {
         case .void: result = .success()
         case .value(let value): result = .success(value)
@@ -113,9 +146,22 @@ extension ClassicSession {
             failure = why
             result = .failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data)
         }
+        result.state = state
         // Why: on a new channel the client has given up the calls of the old one.
         if self.channel?.number == channel { self.answer(invocation.invocationID, result) }
         self.workFinished(failure, "a call failed")
+    }
+
+    /// The direct answer to data is a message of its own, outside envelopes.
+    private func dataTaken(_ outcome: InvocationOutcome, channel: ClassicLifecycle.Channel) {
+        var failure: HubFailure?
+        switch outcome {
+        case .void: break
+        case .value(let value):
+            if self.channel?.number == channel { self.write(ClassicFrames.frame(value.bytes)) }
+        case .failed(let why): failure = why
+        }
+        self.workFinished(failure, "data of a client could not be handled")
     }
 
     private func text(_ failure: HubFailure, _ invocation: ClassicInvocation) -> String {

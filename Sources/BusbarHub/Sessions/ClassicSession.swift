@@ -53,7 +53,7 @@ final class ClassicSession {
             self.state.context.reconnected(
                 request: opening.identity.request, transport: opening.identity.transport)
         }
-        self.state.hubs = opening.hubs
+        self.state.listen(to: opening.hubs)
         self.catchUp = nil
         self.unregister()
         self.register(transport: opening.identity.transport, outlet: channel.outlet, framing: channel.framing)
@@ -90,7 +90,7 @@ final class ClassicSession {
         recipient.isListening = outlet != nil
         recipient.takesBundles = self.state.isTokenDue
         self.recipient = recipient
-        self.loop.register(recipient, hubs: self.state.hubs.map(\.name), userID: self.state.context.userID)
+        self.loop.register(recipient, hubs: self.state.listeningNames, userID: self.state.context.userID)
         for group in self.state.groups { self.loop.restore(recipient, to: group) }
         self.meter = self.runtime.services.metrics.connections(recipient.format, transport)
         self.meter?.increment()

@@ -2,7 +2,8 @@ import BusbarHub
 import BusbarProtocol
 import NIOCore
 
-/// The endpoint of all hubs for classic clients. The method of a request is never looked at.
+/// The endpoints of classic clients: that of all hubs, and those of persistent connections. The method of a request is
+/// never looked at.
 extension Router {
     private enum Text {
         static let transport = "Protocol error: Unknown transport."
@@ -15,14 +16,17 @@ extension Router {
 
     private static let javaScript = "application/javascript; charset=UTF-8"
 
-    func classicReaction(to call: HubRequest) -> Reaction {
-        let hubs: [RegisteredHub]
+    func classicReaction(to call: HubRequest, at mount: ClassicMount) -> Reaction {
+        let listed: [RegisteredHub]
         do throws(ProtocolError) {
-            hubs = try self.listedHubs(call)
+            listed = try self.listedHubs(call, at: mount)
         } catch {
             return .respond(.text(400, error.detail))
         }
-        let route = ClassicRoute(path: call.http.path)
+        let request = call.connectionRequest
+        let hubs = listed.filter { $0.admits(call.user, request) }
+        if hubs.isEmpty, !listed.isEmpty { return .respond(HTTPResponse(status: call.user == nil ? 401 : 403)) }
+        let route = ClassicRoute(path: call.http.path, hasScript: mount.hasScript)
         switch route {
         case .script: return .respond(self.scriptResponse(call))
         case .negotiate: return .respond(self.json(self.negotiation(call), for: call))
@@ -52,13 +56,14 @@ extension Router {
         }
     }
 
-    /// The hubs that the client wants to hear, each of which must exist.
-    private func listedHubs(_ call: HubRequest) throws(ProtocolError) -> [RegisteredHub] {
+    /// The hubs that the client wants to hear, each of which must exist; or the persistent connection.
+    private func listedHubs(_ call: HubRequest, at mount: ClassicMount) throws(ProtocolError) -> [RegisteredHub] {
+        if case .connection(let connection) = mount { return [connection] }
         guard let data = call.query["connectionData"] else { return [] }
         var hubs: [RegisteredHub] = []
         for name in try ClassicJSON.parseConnectionData(data) {
             guard let hub = self.hubs.hub(named: name) else {
-                throw ProtocolError(.invalidProperty, "connectionData: one of the hubs does not exist")
+                throw ProtocolError(.invalidProperty, "'\(ProtocolError.quote(name))' Hub could not be resolved.")
             }
             hubs.append(hub)
         }
@@ -132,7 +137,7 @@ extension Router {
         }
         let opening = ClassicOpening(
             kind: kind,
-            identity: call.identity(id: id),
+            identity: call.identity(id: id, userID: self.configuration.userID),
             hubs: hubs,
             delayedStart: ClassicVersion.resolve(call.query["clientProtocol"]).isDelayedStart,
             groupsToken: call.query["groupsToken"]
@@ -156,7 +161,9 @@ struct ClassicScriptSource: Sendable {
             !isEnabled
             ? nil
             : hubs.hubs.map { hub in
-                ClassicScript.Hub(name: hub.name, methods: hub.methodNames.map { ClassicScript.Method(name: $0) })
+                ClassicScript.Hub(
+                    name: hub.name, scriptName: hub.scriptName,
+                    methods: hub.methods.map { ClassicScript.Method(name: $0.name, scriptName: $0.scriptName) })
             }
     }
 

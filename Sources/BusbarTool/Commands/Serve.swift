@@ -82,9 +82,8 @@ struct Serve: AsyncParsableCommand {
         logger: Logger
     ) throws -> BusbarServer {
         let backplane = try Backplane(settings)
-        let bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
-        var hubs = HubConfiguration()
-        hubs.detailedErrors = settings.isOn(.detailedErrors)
+        var bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
+        bus.keep(asIn: settings)
         var configuration = ServerConfiguration()
         configuration.host = settings.text(.host) ?? configuration.host
         configuration.port = settings.integer(.port)
@@ -98,7 +97,7 @@ struct Serve: AsyncParsableCommand {
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
                 hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],
                 configuration: configuration,
-                hubConfiguration: hubs,
+                hubConfiguration: HubConfiguration(settings),
                 eventLoops: eventLoops,
                 logger: logger
             )
