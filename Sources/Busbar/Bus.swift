@@ -142,6 +142,11 @@ public final class Bus: Sendable {
 
     package func read(_ cursor: Cursor) -> CursorCodec.Reading { self.codec.read(cursor) }
 
+    /// A place with everything before it whose publish has returned on this node.
+    package var publishedFrontier: Frontier {
+        Frontier(positions: self.streams.compactMap { stream in stream.withCore { $0.newestKnown } })
+    }
+
     package func heads() -> [StreamHead] { self.streams.compactMap(\.head) }
 
     package enum Existence: Hashable {

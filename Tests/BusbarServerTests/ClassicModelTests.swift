@@ -24,6 +24,8 @@ private struct Named: PersistentConnection {
     }
 
     func received(_ data: String) async throws {
+        if data == "answer" { return try self.respond(with: ["of": self.name]) }
+        if data == "fail" { throw HubError("no") }
         try await self.connection.send("\(self.name): \(data)", to: self.context.id)
     }
 }
@@ -215,6 +217,25 @@ struct ClassicModelTests {
             }
             let (socket, _) = try await Self.openRaw(server, at: "/raw", more: "&member=1", fields: Self.member)
             socket.close()
+        }
+    }
+
+    @Test("§4.5 data sent by HTTP is answered with an empty body, a direct answer, or 500; missing data is empty")
+    func send() async throws {
+        try await self.run { server in
+            let (socket, query) = try await Self.openRaw(server, at: "/raw")
+            let target = "/raw/send?" + query.replacing("webSockets", with: "longPolling")
+            for (data, status, body) in [
+                ("&data=hello", 200, ""), ("", 200, ""), ("&data=answer", 200, #"{"of":"raw"}"#),
+                ("&data=fail", 500, ""),
+            ] {
+                let answer = try await server.get(target + data, method: "POST")
+                #expect(answer.status == status)
+                #expect(answer.body == body)
+            }
+            let text = try await socket.receiveText { $0.contains("hello") }
+            #expect(text.contains(#""raw: hello""#))
+            _ = try await socket.receiveText { $0.contains(#""raw: ""#) }
         }
     }
 }

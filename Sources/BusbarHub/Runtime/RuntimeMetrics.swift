@@ -34,7 +34,7 @@ struct RuntimeMetrics: Sendable {
         let index = ConnectionTransport.all.firstIndex(of: transport) ?? 0
         switch format {
         case .coreJSONWebSocket: return self.coreConnections[index]
-        case .classicWebSocket: return self.classicConnections[index]
+        case .classic: return self.classicConnections[index]
         }
     }
 }

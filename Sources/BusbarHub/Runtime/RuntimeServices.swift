@@ -32,6 +32,12 @@ final class RuntimeServices: Sendable {
         self.node = String(UInt64.random(in: .min ... .max), radix: 36)
     }
 
+    /// What long polls are told to wait before the next one.
+    var longPollDelayMilliseconds: Int {
+        let delay = self.configuration.classic.longPollDelay.components
+        return Int(delay.seconds) * 1_000 + Int(delay.attoseconds / 1_000_000_000_000_000)
+    }
+
     /// Whether new connections are refused.
     var isDraining: Bool { self.draining.load(ordering: .relaxed) }
 

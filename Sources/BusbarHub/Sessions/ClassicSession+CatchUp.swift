@@ -27,9 +27,10 @@ struct ClassicCatchUp {
 
 extension ClassicSession {
     func beginCatchUp() {
-        guard case .reconnect(let text) = self.channel?.opening.kind, let text, !text.isEmpty else {
-            self.recipient?.isListening = true
-            return
+        guard let channel = self.channel else { return }
+        // Why: most polls come back to where the last one ended, and nothing needs to be looked for.
+        guard let text = channel.opening.cursor, text != self.loop.cursor else {
+            return self.goLive()
         }
         self.catchUp = ClassicCatchUp(
             cursor: Cursor(text: text), groups: self.groupsAtCursor, learnsGroups: !self.state.isKnown)
@@ -42,6 +43,12 @@ extension ClassicSession {
         let token = self.runtime.services.groupsToken.open(self.channel?.opening.groupsToken, connectionID: self.id)
         let hubs = Set(self.state.hubs.map(\.name))
         return token.filter { hubs.contains($0.hub) }
+    }
+
+    /// From the next batch on the client hears what is published.
+    private func goLive() {
+        self.recipient?.isListening = true
+        if self.state.isTokenDue { self.sendEnvelope(cursor: self.loop.cursor) }
     }
 
     func catchUpIfDrained() {
@@ -98,7 +105,7 @@ extension ClassicSession {
             if !elements.isEmpty || self.state.isTokenDue {
                 self.sendEnvelope(elements, cursor: self.loop.cursor)
             } else {
-                self.recipient?.takesBundles = false
+                self.recipient?.takesBundles = self.takesBundles
             }
             return
         }
@@ -110,9 +117,9 @@ extension ClassicSession {
         self.catchUp = catchUp
         self.recipient?.isListening = false
         if !messages.isEmpty { self.sendEnvelope(Self.elements(messages), cursor: cursor.text) }
-        // Why not at once when there was nothing: the client has seen more than this node has yet; the next tick asks
-        // again.
-        if !messages.isEmpty || isNewHere || page.frontier == upTo { self.catchUpIfDrained() }
+        if !messages.isEmpty || isNewHere || page.frontier == upTo { return self.catchUpIfDrained() }
+        // Why not at once when there was nothing: the client has seen more than this node has yet.
+        self.loop.whenReached(page.frontier, by: self.now + .seconds(1)) { [weak self] in self?.catchUpIfDrained() }
     }
 
     /// Takes over groups that the replay told of; true if the loop didn't know of one of them, so that what was held

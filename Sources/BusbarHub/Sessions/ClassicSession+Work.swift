@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 import Logging
 import Metrics
@@ -5,31 +6,38 @@ import NIOCore
 
 /// Calls and events of a classic connection.
 extension ClassicSession {
-    func received(_ text: ByteBuffer, on channel: ClassicChannel) {
-        guard channel === self.channel, self.state.lifecycle.takesCalls else { return }
+    func received(_ text: ByteBuffer, answer: ClassicAnswer) {
+        guard self.state.lifecycle.takesCalls else { return answer.refuse(.unknown) }
+        switch answer {
+        case .channel(let number): guard number == self.channel?.number else { return }
+        case .reply: if self.state.queue.isFull { return answer.refuse(.busy) }
+        }
         self.runtime.services.metrics.messagesFromClients.increment()
         if let endpoint = self.state.hubs.first, endpoint.isPersistentConnection {
-            self.offer(.data(String(buffer: text), endpoint, channel: channel.number), bytes: text.readableBytes)
+            self.offer(.data(String(buffer: text), endpoint, answer: answer), bytes: text.readableBytes)
             if self.state.queue.isFull { self.pauseReading() }
             return
         }
-        guard text.readableBytes > 0 else { return }
+        if case .channel = answer, text.readableBytes == 0 { return }
         var invocation: ClassicInvocation
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
         } catch {
+            if case .reply = answer { return answer.refuse(.unreadable(error.detail)) }
             guard let id = ClassicJSON.invocationID(in: text) else { return }
             let isDetailed = self.runtime.configuration.detailedErrors
-            return self.answer(id, .failure(isDetailed ? error.detail : "The call could not be read."))
+            return self.answer(answer, id, .failure(isDetailed ? error.detail : "The call could not be read."))
         }
         guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
             self.runtime.services.metrics.unresolvedHubs.increment()
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
-            return self.answer(invocation.invocationID, .failure(self.text(failure, invocation)))
+            // Why: requests fail as the reference's do; on a socket its client would wait in vain.
+            if case .reply = answer { return answer.refuse(.unreadable("There is no such hub.")) }
+            return self.answer(answer, invocation.invocationID, .failure(self.text(failure, invocation)))
         }
         invocation.arguments = invocation.arguments.copy()
         invocation.state = invocation.state?.copy()
-        self.offer(.call(invocation, hub, channel: channel.number), bytes: text.readableBytes)
+        self.offer(.call(invocation, hub, answer: answer), bytes: text.readableBytes)
         if self.state.queue.isFull { self.pauseReading() }
     }
 
@@ -67,21 +75,25 @@ extension ClassicSession {
                     session.workFinished(failure, "the reconnected event failed")
                 }
             }
-        case .call(let invocation, let hub, let channel):
+        case .call(let invocation, let hub, let answer):
             runtime.services.metrics.invocations.increment()
             let exchange = ClassicExchange(invocationID: invocation.invocationID, state: invocation.state)
             let call = RegisteredHub.Invocation(
                 method: invocation.method, arguments: invocation.arguments, rules: .classic, exchange: exchange)
             self.submit(context) {
-                let outcome = await hub.invoke(call, context: context, publisher: runtime)
+                let publisher = NotingPublisher(runtime)
+                let outcome = await hub.invoke(call, context: context, publisher: publisher)
                 let state = exchange.stateChanges
-                route.perform { $0.callFinished(invocation, outcome, state: state, channel: channel) }
+                let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
+                route.perform { $0.callFinished(invocation, outcome, state: state, answer, after: place) }
             }
-        case .data(let data, let endpoint, let channel):
+        case .data(let data, let endpoint, let answer):
             runtime.services.metrics.invocations.increment()
             self.submit(context) {
-                let outcome = await endpoint.receive(data, context: context, publisher: runtime)
-                route.perform { $0.dataTaken(outcome, channel: channel) }
+                let publisher = NotingPublisher(runtime)
+                let outcome = await endpoint.receive(data, context: context, publisher: publisher)
+                let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
+                route.perform { $0.dataTaken(outcome, answer, after: place) }
             }
         case .disconnected(let disconnection):
             // Why: an event that takes long is still running when it would be forced.
@@ -133,9 +145,10 @@ extension ClassicSession {
         self.runtime.services.mailbox.submit(Work(context: context, body: body))
     }
 
+    /// - Parameter place: what the call has published lies before it, and reaches the client before the result does.
     private func callFinished(
         _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, state: JSONValueText?,
-        channel: ClassicLifecycle.Channel
+        _ answer: ClassicAnswer, after place: Frontier?
     ) {
         var failure: HubFailure?
         var result: ClassicResult
@@ -147,33 +160,56 @@ extension ClassicSession {
             result = .failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data)
         }
         result.state = state
-        // Why: on a new channel the client has given up the calls of the old one.
-        if self.channel?.number == channel { self.answer(invocation.invocationID, result) }
+        let text = invocation.invocationID.map { ClassicFrames.result(result, invocationID: $0) }
+        self.deliver(text.map { .result($0) } ?? .nothing, answer, after: place)
         self.workFinished(failure, "a call failed")
     }
 
     /// The direct answer to data is a message of its own, outside envelopes.
-    private func dataTaken(_ outcome: InvocationOutcome, channel: ClassicLifecycle.Channel) {
-        var failure: HubFailure?
+    private func dataTaken(_ outcome: InvocationOutcome, _ answer: ClassicAnswer, after place: Frontier?) {
         switch outcome {
-        case .void: break
-        case .value(let value):
-            if self.channel?.number == channel { self.write(ClassicFrames.frame(value.bytes)) }
-        case .failed(let why): failure = why
+        case .void: self.deliver(.nothing, answer, after: place)
+        case .value(let value): self.deliver(.result(value.bytes), answer, after: place)
+        case .failed: self.deliver(.failed, answer, after: place)
         }
+        var failure: HubFailure?
+        if case .failed(let why) = outcome { failure = why }
         self.workFinished(failure, "data of a client could not be handled")
     }
+
+    /// Answers when the client has been sent what lies before `place`.
+    private func deliver(_ text: ClassicSendAnswer, _ answer: ClassicAnswer, after place: Frontier?) {
+        guard let place else { return self.answer(answer, text) }
+        // Why route: by then the connection may be on another loop.
+        let route = self.route
+        self.loop.whenReached(place, by: self.now + Self.longestLag) {
+            route.perform { $0.answer(answer, text) }
+        }
+    }
+
+    /// How long a result waits for messages that the broker has taken and not delivered.
+    private static let longestLag = TimeAmount.seconds(5)
 
     private func text(_ failure: HubFailure, _ invocation: ClassicInvocation) -> String {
         failure.classicText(
             hub: invocation.hub, method: invocation.method, detailed: self.runtime.configuration.detailedErrors)
     }
 
-    /// A result without an id has nobody to go to.
-    private func answer(_ id: String?, _ result: ClassicResult) {
-        guard let id else { return }
-        if self.isBehind { return self.fellBehind() }
-        self.write(ClassicFrames.result(result, invocationID: id))
+    private func answer(_ answer: ClassicAnswer, _ id: String?, _ result: ClassicResult) {
+        self.answer(answer, id.map { .result(ClassicFrames.result(result, invocationID: $0)) } ?? .nothing)
+    }
+
+    /// A result without an id has nobody to go to, and over a channel only results are told.
+    private func answer(_ answer: ClassicAnswer, _ text: ClassicSendAnswer) {
+        switch answer {
+        case .channel(let number):
+            // Why: on a new channel the client has given up the calls of the old one.
+            guard case .result(let text) = text, let channel = self.channel, channel.number == number else { return }
+            if self.isBehind { return self.fellBehind() }
+            self.write(channel.framing.frame(text))
+        case .reply(let reply):
+            reply.resolve(text)
+        }
     }
 
     private func workFinished(_ failure: HubFailure?, _ what: Logger.Message) {

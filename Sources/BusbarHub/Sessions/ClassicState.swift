@@ -6,9 +6,9 @@ struct ClassicState: Sendable {
     enum Job: Sendable {
         case connected
         case reconnected(channel: ClassicLifecycle.Channel)
-        case call(ClassicInvocation, RegisteredHub, channel: ClassicLifecycle.Channel)
+        case call(ClassicInvocation, RegisteredHub, answer: ClassicAnswer)
         /// Data of a persistent connection.
-        case data(String, RegisteredHub, channel: ClassicLifecycle.Channel)
+        case data(String, RegisteredHub, answer: ClassicAnswer)
         case disconnected(Disconnection)
     }
 

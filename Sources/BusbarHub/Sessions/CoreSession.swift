@@ -321,6 +321,8 @@ extension CoreSession: RecipientOwner {
         self.end(.tooSlow)
     }
 
+    func pollAnswered() {}
+
     func groupChanged(_ change: GroupChange) {}
 
     func takeBundle(_ elements: [ByteBuffer], cursor: String) {}

@@ -97,16 +97,25 @@ final class Router: HTTPService {
     private func shared(_ reaction: Reaction, _ request: HTTPRequest) -> Reaction {
         switch reaction {
         case .respond(var response):
-            response.add("X-Content-Type-Options", "nosniff")
-            response.add("Cache-Control", response.fields.contains { $0.name == "ETag" } ? "no-cache" : "no-store")
-            response.fields += self.origins.fields(for: request.fields.first("origin"))
+            self.share(&response, request)
             return .respond(response)
         case .upgrade(var acceptance):
             acceptance.fields.append(.init("X-Content-Type-Options", "nosniff"))
             return .upgrade(acceptance)
+        case .stream(var acceptance):
+            self.share(&acceptance.response, request)
+            return .stream(acceptance)
         case .eventually(let work):
             return .eventually { self.shared(await work(), request) }
+        case .held(let work):
+            return .held { self.shared(await work(), request) }
         }
+    }
+
+    private func share(_ response: inout HTTPResponse, _ request: HTTPRequest) {
+        response.add("X-Content-Type-Options", "nosniff")
+        response.add("Cache-Control", response.fields.contains { $0.name == "ETag" } ? "no-cache" : "no-store")
+        response.fields += self.origins.fields(for: request.fields.first("origin"))
     }
 
     /// Checks everything about an opening handshake that does not depend on the endpoint.
@@ -132,6 +141,12 @@ struct HubRequest: Sendable {
     }
 
     var userName: String { self.user?.name ?? "" }
+
+    /// A parameter of the query, or else of the body read as a form, whatever type the request says that it has.
+    func value(_ name: String) throws(ProtocolError) -> String? {
+        if let value = self.query[name] { return value }
+        return self.http.body.readableBytes > 0 ? try QueryParameters(parsingForm: self.http.body)[name] : nil
+    }
 
     /// - Parameter userID: says whose connection it is; nil: the principal's name does.
     func identity(

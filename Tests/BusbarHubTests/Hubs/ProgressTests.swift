@@ -85,6 +85,19 @@ struct ProgressTests {
         }
     }
 
+    @Test("trap 6: of a call that comes by a request, reports come over the channel and the result in the answer")
+    func request() async throws {
+        try await Room.open(hubs: [.hub(ProgressHub.self)]) { room in
+            let peer = try await room.classic("a", hubs: ["ProgressHub"])
+            _ = try await peer.envelope()
+            let call = ByteBuffer(string: #"{"H":"progresshub","M":"steps","A":[4],"I":1}"#)
+            let answer = await room.runtime.classic.send(call, id: "a")
+            #expect(answer == .result(ByteBuffer(string: #"{"S":{"total":4},"I":"1"}"#)))
+            let text = try #require(await peer.next())
+            #expect(text.contains(#"{"S":{"total":4},"I":"P|1","P":{"I":"1","D":{"done":1,"of":4}}}"#))
+        }
+    }
+
     @Test("classic 75: reporting after the method has returned throws")
     func afterwards() async throws {
         try await self.room { peer, late in

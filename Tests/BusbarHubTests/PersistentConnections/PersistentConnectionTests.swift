@@ -142,6 +142,23 @@ struct PersistentConnectionTests {
         }
     }
 
+    @Test("§4.5 data that comes by a request is answered by it: with nothing, the direct answer, or a failure")
+    func send() async throws {
+        try await self.room { room, journal in
+            let peer = try await room.raw("a")
+            func send(_ data: String) async -> ClassicSendAnswer {
+                await room.runtime.classic.send(ByteBuffer(string: data), id: "a")
+            }
+            #expect(await send("") == .nothing)
+            await journal.wait(for: "received ''")
+            #expect(await send("answer x") == .result(ByteBuffer(string: #"["x"]"#)))
+            #expect(await send("crash x") == .failed)
+            #expect(await send("echo x") == .nothing)
+            #expect(try await peer.elements(1) == [#""x""#])
+            #expect(await room.runtime.classic.send(ByteBuffer(string: "x"), id: "nobody") == .unknown)
+        }
+    }
+
     @Test("an error in received concerns nobody else: the connection goes on")
     func crash() async throws {
         try await self.room { room, _ in
