@@ -13,6 +13,11 @@ struct HubGate: Sendable {
         self.toConnect = authorization.coversConnecting ? authorization.requirements : []
     }
 
+    /// Whether nobody is asked anything before connecting.
+    var isOpenToAll: Bool {
+        self.pipeline.modules.isEmpty && self.pipeline.requirements.isEmpty && self.toConnect.isEmpty
+    }
+
     func admits(_ user: Principal?, _ request: ConnectionRequest) -> Bool {
         let access = AccessRequest(hub: self.hub, method: nil, user: user, request: request)
         return self.pipeline.admits(access) && self.toConnect.allSatisfy { $0.isMet(by: access) }

@@ -20,7 +20,7 @@ extension RegisteredHub {
                 invoke: { await dispatch.invoke($0, $1) },
                 receive: nil,
                 handle: { await dispatch.handle($0, $1) },
-                admits: { gate.admits($0, $1) },
+                admits: gate.isOpenToAll ? nil : { gate.admits($0, $1) },
                 signals: { _ in [] },
                 rejoining: { pipeline.rejoining($0, hub: name, context: $1) }))
     }

@@ -32,7 +32,8 @@ package final class RegisteredHub: Sendable {
         /// Set for persistent connections only.
         var receive: (@Sendable (String, HubCall) async -> InvocationOutcome)?
         var handle: @Sendable (Event, HubCall) async -> HubFailure?
-        var admits: @Sendable (Principal?, ConnectionRequest) -> Bool
+        /// Nil if everybody may connect.
+        var admits: (@Sendable (Principal?, ConnectionRequest) -> Bool)?
         var signals: @Sendable (ConnectionContext) -> [String]
         var rejoining: @Sendable ([String], ConnectionContext) -> [String]
     }
@@ -117,8 +118,10 @@ package final class RegisteredHub: Sendable {
     }
 
     /// Whether somebody may connect.
-    package func admits(_ user: Principal?, _ request: ConnectionRequest) -> Bool {
-        self.behaviour.admits(user, request)
+    /// - Parameter request: evaluated only where it depends on it.
+    package func admits(_ user: Principal?, _ request: @autoclosure () -> ConnectionRequest) -> Bool {
+        guard let admits = self.behaviour.admits else { return true }
+        return admits(user, request())
     }
 
     /// The names under which a connection listens here: the hub's own, and one for each signal.

@@ -29,8 +29,7 @@ extension Router {
         } catch {
             return .respond(.text(400, error.detail))
         }
-        let request = call.connectionRequest
-        let hubs = listed.filter { $0.admits(call.user, request) }
+        let hubs = listed.filter { $0.admits(call.user, call.connectionRequest) }
         if hubs.isEmpty, !listed.isEmpty { return .respond(HTTPResponse(status: call.user == nil ? 401 : 403)) }
         let route = ClassicRoute(path: call.http.path, hasScript: mount.hasScript)
         switch route {
