@@ -1,3 +1,4 @@
+package import Busbar
 package import BusbarProtocol
 
 /// What some clients of one hub are sent, on its way from the hub to them. Independent of any client's protocol.
@@ -90,14 +91,14 @@ package struct GroupChange: Hashable, Sendable {
     }
 }
 
-/// Who waits for a group change: a node and the number of the wait there.
+/// Who waits for a group change, and who has to say so if it doesn't have the connection.
 package struct Requester: Hashable, Sendable {
-    package var node: String
-    package var waiter: UInt64
+    package var key: RequestKey
+    package var duty: AnswerDuty
 
-    package init(node: String, waiter: UInt64) {
-        self.node = node
-        self.waiter = waiter
+    package init(key: RequestKey, duty: AnswerDuty) {
+        self.key = key
+        self.duty = duty
     }
 }
 

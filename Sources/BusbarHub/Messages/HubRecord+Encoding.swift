@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 package import NIOCore
 
@@ -7,7 +8,7 @@ package import NIOCore
 ///     message:       audience(1) [name] [exceptCount(2) except…] method flags(1) arguments(4+) [callerState(4+)]
 ///     value:         audience(1) [name] [exceptCount(2) except…] value(4+)
 ///     progress:      audience(1) name invocationID flags(1) value(4+) [callerState(4+)]
-///     group change:  group connectionID node waiter(8)
+///     group change:  group connectionID key(20) duty(1 or 13)
 ///
 /// Names are two bytes of length and UTF-8. A node that meets a version or kind it does not know drops the record.
 enum HubRecordFormat {
@@ -38,8 +39,8 @@ extension HubRecord {
             writer.begin(change.action == .add ? .groupAdd : .groupRemove, hub: change.hub)
             writer.write(name: change.group)
             writer.write(name: change.connectionID)
-            writer.write(name: requester.node)
-            writer.buffer.writeInteger(requester.waiter)
+            writer.buffer.write(requester.key)
+            writer.buffer.write(requester.duty)
         }
         return try writer.finish()
     }
@@ -49,9 +50,8 @@ extension HubRecord {
         switch self {
         case .message(let message):
             64 + message.hub.utf8.count + message.body.estimatedBytes + message.audience.estimatedBytes
-        case .groupCommand(let change, let requester):
+        case .groupCommand(let change, _):
             64 + change.hub.utf8.count + change.group.utf8.count + change.connectionID.utf8.count
-                + requester.node.utf8.count
         }
     }
 }

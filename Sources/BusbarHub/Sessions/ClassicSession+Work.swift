@@ -23,7 +23,7 @@ extension ClassicSession {
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
         } catch {
-            if case .reply = answer { return answer.refuse(.unreadable(error.detail)) }
+            if case .reply = answer { return answer.refuse(.malformed(error.detail)) }
             guard let id = ClassicJSON.invocationID(in: text) else { return }
             let isDetailed = self.runtime.configuration.detailedErrors
             return self.answer(answer, id, .failure(isDetailed ? error.detail : "The call could not be read."))
@@ -32,7 +32,7 @@ extension ClassicSession {
             self.runtime.services.metrics.unresolvedHubs.increment()
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
             // Why: requests fail as the reference's do; on a socket its client would wait in vain.
-            if case .reply = answer { return answer.refuse(.unreadable("There is no such hub.")) }
+            if case .reply = answer { return answer.refuse(.malformed("There is no such hub.")) }
             return self.answer(answer, invocation.invocationID, .failure(self.text(failure, invocation)))
         }
         invocation.arguments = invocation.arguments.copy()
@@ -95,6 +95,8 @@ extension ClassicSession {
                 let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
                 route.perform { $0.dataTaken(outcome, answer, after: place) }
             }
+        case .woundUp:
+            self.perform(self.state.lifecycle.woundUp())
         case .disconnected(let disconnection):
             // Why: an event that takes long is still running when it would be forced.
             guard !self.state.isDisconnecting else { return }
@@ -150,18 +152,9 @@ extension ClassicSession {
         _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, state: JSONValueText?,
         _ answer: ClassicAnswer, after place: Frontier?
     ) {
-        var failure: HubFailure?
-        var result: ClassicResult
-        switch outcome {
-        case .void: result = .success()
-        case .value(let value): result = .success(value)
-        case .failed(let why):
-            failure = why
-            result = .failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data)
-        }
+        var (result, failure) = self.result(of: invocation, outcome)
         result.state = state
-        let text = invocation.invocationID.map { ClassicFrames.result(result, invocationID: $0) }
-        self.deliver(text.map { .result($0) } ?? .nothing, answer, after: place)
+        self.deliver(Self.send(invocation.invocationID, result), answer, after: place)
         self.workFinished(failure, "a call failed")
     }
 
@@ -178,17 +171,31 @@ extension ClassicSession {
     }
 
     /// Answers when the client has been sent what lies before `place`.
-    private func deliver(_ text: ClassicSendAnswer, _ answer: ClassicAnswer, after place: Frontier?) {
-        guard let place else { return self.answer(answer, text) }
-        // Why route: by then the connection may be on another loop.
+    private func deliver(_ text: ClassicSend, _ answer: ClassicAnswer, after place: Frontier?) {
         let route = self.route
-        self.loop.whenReached(place, by: self.now + Self.longestLag) {
-            route.perform { $0.answer(answer, text) }
+        self.loop.whenReached(place ?? self.loop.frontier, by: self.now + Self.longestLag) {
+            switch answer {
+            case .reply(let reply): reply.resume(text)
+            // Why route: by now the connection may be on another loop.
+            case .channel where place != nil: route.perform { $0.answer(answer, text) }
+            case .channel: self.answer(answer, text)
+            }
         }
     }
 
     /// How long a result waits for messages that the broker has taken and not delivered.
     private static let longestLag = TimeAmount.seconds(5)
+
+    private func result(
+        of invocation: ClassicInvocation, _ outcome: InvocationOutcome
+    ) -> (ClassicResult, HubFailure?) {
+        switch outcome {
+        case .void: (.success(), nil)
+        case .value(let value): (.success(value), nil)
+        case .failed(let why):
+            (.failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data), why)
+        }
+    }
 
     private func text(_ failure: HubFailure, _ invocation: ClassicInvocation) -> String {
         failure.classicText(
@@ -196,11 +203,11 @@ extension ClassicSession {
     }
 
     private func answer(_ answer: ClassicAnswer, _ id: String?, _ result: ClassicResult) {
-        self.answer(answer, id.map { .result(ClassicFrames.result(result, invocationID: $0)) } ?? .nothing)
+        self.answer(answer, Self.send(id, result))
     }
 
     /// A result without an id has nobody to go to, and over a channel only results are told.
-    private func answer(_ answer: ClassicAnswer, _ text: ClassicSendAnswer) {
+    private func answer(_ answer: ClassicAnswer, _ text: ClassicSend) {
         switch answer {
         case .channel(let number):
             // Why: on a new channel the client has given up the calls of the old one.
@@ -208,8 +215,12 @@ extension ClassicSession {
             if self.isBehind { return self.fellBehind() }
             self.write(channel.framing.frame(text))
         case .reply(let reply):
-            reply.resolve(text)
+            reply.resume(text)
         }
+    }
+
+    private static func send(_ id: String?, _ result: ClassicResult) -> ClassicSend {
+        id.map { .result(ClassicFrames.result(result, invocationID: $0)) } ?? .nothing
     }
 
     private func workFinished(_ failure: HubFailure?, _ what: Logger.Message) {

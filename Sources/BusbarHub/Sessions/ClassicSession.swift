@@ -138,6 +138,12 @@ final class ClassicSession {
 
     func aborted() { self.perform(self.state.lifecycle.aborted(now: self.now)) }
 
+    /// Another node has the connection.
+    func movedAway() { self.perform(self.state.lifecycle.movedAway(now: self.now)) }
+
+    /// Whether the client can be sent to.
+    var isReachable: Bool { self.channel?.outlet != nil && self.recipient?.isListening == true }
+
     func endChannel(_ ending: OutletEnding) {
         self.sayGoodbye(ending)
         self.catchUp = nil
@@ -301,6 +307,8 @@ final class ClassicSession {
         case .forceDisconnected(let disconnection):
             self.state.isForced = true
             self.start(.disconnected(disconnection))
+        case .windUp:
+            self.offer(.woundUp)
         case .forget:
             self.forget()
         }
@@ -335,6 +343,7 @@ extension ClassicSession: SessionOwner {
     func stop() {
         self.drain()
         self.perform(self.state.lifecycle.disconnectedFinished())
+        self.perform(self.state.lifecycle.woundUp())
     }
 }
 

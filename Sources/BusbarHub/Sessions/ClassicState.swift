@@ -10,6 +10,8 @@ struct ClassicState: Sendable {
         /// Data of a persistent connection.
         case data(String, RegisteredHub, answer: ClassicAnswer)
         case disconnected(Disconnection)
+        /// Nothing of a connection that moved away is left to do.
+        case woundUp
     }
 
     let context: ConnectionContext

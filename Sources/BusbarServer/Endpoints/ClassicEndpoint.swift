@@ -1,3 +1,4 @@
+package import Busbar
 import BusbarHub
 import BusbarProtocol
 import NIOCore
@@ -15,7 +16,8 @@ extension Router {
         static let badCursor = "messageId is not a cursor of this server."
         static let badCallback = "The callback is not a name of a function."
         static let badFrame = "frameId is not a whole number of 32 bits."
-        static let unknownConnection = "There is no such connection here."
+        static let unknownConnection = "There is no such connection."
+        static let unreachable = "The node of the connection does not answer."
         static let stopping = "This server is stopping."
     }
 
@@ -51,8 +53,10 @@ extension Router {
         switch route {
         case .start: return self.start(id, call)
         case .abort:
-            self.runtime.classic.abort(id: id)
-            return .respond(HTTPResponse(status: 200, contentType: "text/plain"))
+            return .eventually {
+                await self.runtime.classic.abort(id: id)
+                return .respond(HTTPResponse(status: 200, contentType: "text/plain"))
+            }
         case .connect, .reconnect, .poll, .bare: return self.receive(id, route, transport, hubs, call)
         case .send: return transport == .webSockets ? .respond(.text(400, Text.notUpgrade)) : self.send(id, call)
         case .script, .negotiate, .ping: return .respond(.text(400, Text.transport))
@@ -103,7 +107,7 @@ extension Router {
 
     private func negotiation(_ call: HubRequest) -> ByteBuffer {
         let settings = self.runtime.configuration.classic
-        let id = RandomUUID.text()
+        let id = RandomUUID.text(of: self.runtime.nodeTag)
         var answer = ClassicNegotiation(
             url: ClassicRoute.negotiateBase(of: call.http.path),
             connectionToken: self.tokens.classicToken(id: id, user: call.userName),
@@ -152,6 +156,7 @@ extension Router {
             case .started: .respond(self.json(ClassicJSON.startResponse, for: call))
             case .failed: .respond(.text(500))
             case .unknown: .respond(.text(404, Text.unknownConnection))
+            case .unreachable: .respond(.text(503, Text.unreachable))
             }
         }
     }
@@ -165,13 +170,14 @@ extension Router {
             return .respond(.text(400, error.detail))
         }
         return .held {
-            switch await self.runtime.classic.send(ByteBuffer(string: data), id: id) {
+            switch await self.runtime.classic.send(id: id, payload: ByteBuffer(string: data)) {
             case .result(let json): .respond(self.json(json, for: call))
             case .nothing: .respond(HTTPResponse(status: 200))
-            case .unreadable(let why): .respond(.text(400, why))
+            case .malformed(let why): .respond(.text(400, why))
             case .failed: .respond(.text(500))
             case .busy: .respond(.text(503, "Too many calls of this connection wait already."))
             case .unknown: .respond(.text(404, Text.unknownConnection))
+            case .unreachable: .respond(.text(503, Text.unreachable))
             }
         }
     }
@@ -199,11 +205,11 @@ struct ClassicScriptSource: Sendable {
     }
 }
 
-/// Random identifiers in the usual form: lower case with hyphens.
+/// Identifiers in the usual form, lower case with hyphens: which node issued it, and 90 random bits.
 package enum RandomUUID {
-    package static func text() -> String {
+    package static func text(of node: NodeTag) -> String {
         var generator = SystemRandomNumberGenerator()
-        let high = generator.next() & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
+        let high = generator.next() & 0x0000_0000_FFFF_0FFF | 0x4000 | UInt64(node.bits) << 32
         let low = generator.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
         func hex(_ number: UInt64, _ digits: Int) -> String {
             let text = String(number, radix: 16)

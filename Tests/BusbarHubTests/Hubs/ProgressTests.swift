@@ -91,7 +91,7 @@ struct ProgressTests {
             let peer = try await room.classic("a", hubs: ["ProgressHub"])
             _ = try await peer.envelope()
             let call = ByteBuffer(string: #"{"H":"progresshub","M":"steps","A":[4],"I":1}"#)
-            let answer = await room.runtime.classic.send(call, id: "a")
+            let answer = await room.runtime.classic.send(id: "a", payload: call)
             #expect(answer == .result(ByteBuffer(string: #"{"S":{"total":4},"I":"1"}"#)))
             let text = try #require(await peer.next())
             #expect(text.contains(#"{"S":{"total":4},"I":"P|1","P":{"I":"1","D":{"done":1,"of":4}}}"#))

@@ -146,8 +146,8 @@ struct PersistentConnectionTests {
     func send() async throws {
         try await self.room { room, journal in
             let peer = try await room.raw("a")
-            func send(_ data: String) async -> ClassicSendAnswer {
-                await room.runtime.classic.send(ByteBuffer(string: data), id: "a")
+            func send(_ data: String) async -> ClassicSend {
+                await room.runtime.classic.send(id: "a", payload: ByteBuffer(string: data))
             }
             #expect(await send("") == .nothing)
             await journal.wait(for: "received ''")
@@ -155,7 +155,7 @@ struct PersistentConnectionTests {
             #expect(await send("crash x") == .failed)
             #expect(await send("echo x") == .nothing)
             #expect(try await peer.elements(1) == [#""x""#])
-            #expect(await room.runtime.classic.send(ByteBuffer(string: "x"), id: "nobody") == .unknown)
+            #expect(await room.runtime.classic.send(id: "nobody", payload: ByteBuffer(string: "x")) == .unknown)
         }
     }
 
@@ -179,7 +179,7 @@ struct PersistentConnectionTests {
             try await peer.close()
             _ = try await room.raw("a", kind: .reconnect(cursor: nil))
             await journal.wait(for: "reconnected a")
-            room.runtime.classic.abort(id: "a")
+            await room.runtime.classic.abort(id: "a")
             await journal.wait(for: "disconnected a stoppedByClient")
             _ = try await room.raw("b", query: [("fail", "1")])
             #expect(await room.runtime.classic.start(id: "b") == .failed)

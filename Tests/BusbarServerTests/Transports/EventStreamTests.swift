@@ -65,7 +65,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("89 are sent the keep-alive of the document, and what is said between is not lost")
+    @Test("89 are sent keep-alives or envelopes without messages, which show the cursor as well")
     func keepAlive() async throws {
         var settings = HubConfiguration()
         settings.classic.keepAlive = .seconds(2)
@@ -74,7 +74,9 @@ struct EventStreamTests {
             _ = try await client.call("send", #"["x"]"#)
             _ = try await client.envelope(containing: "messageReceived")
             let stream = try #require(client.stream)
-            #expect(try await stream.chunk(containing: "{}") == "data: {}\n\n")
+            let chunk = try await stream.chunk()
+            #expect(
+                chunk == "data: {}\n\n" || (chunk.hasPrefix("data: {\"C\":") && chunk.hasSuffix("\"M\":[]}\r\n\r\n")))
         }
     }
 
