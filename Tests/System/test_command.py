@@ -119,7 +119,6 @@ def test_drivers_lists_schemes_guarantees_and_limits():
         ("classic-disconnect-timeout: 5\n", "classic-disconnect-timeout must be a number of seconds from 6"),
         ("classic-keep-alive: never\n", "classic-keep-alive must be off or a number of seconds from 2"),
         ("classic-keep-alive: 11\n", "classic.keepAlive"),
-        ("queue-behavior: sometimes\n", "always, initial-only, disabled"),
         ("\0\1\2", "busbar.yaml"),
     ],
 )

@@ -31,6 +31,12 @@ public struct HubRegistration: Sendable {
         Self(type, name: name, path: path, factory: .application(factory))
     }
 
+    /// A hub that other nodes serve and this process only sends to: its name must be theirs. Clients who connect to it
+    /// here find a hub without methods.
+    public static func elsewhere(_ name: String) -> Self {
+        .hub(HubElsewhere.self, name: name)
+    }
+
     private init<H: Hub>(_ type: H.Type, name: String?, path: String?, factory: HubFactory<H>) {
         let isNamed = name != nil || H.name != H.typeName
         let name = name ?? H.name
@@ -44,6 +50,14 @@ public struct HubRegistration: Sendable {
                 pipeline: pipeline)
         }
     }
+}
+
+private struct HubElsewhere: Hub {
+    let call: HubCall
+
+    init(_ call: HubCall) { self.call = call }
+
+    static var methods: [HubMethod<Self>] { [] }
 }
 
 /// Why hubs cannot be served as registered.

@@ -43,7 +43,8 @@ final class Router: HTTPService {
         }
         switch request.path {
         case "/health": return .respond(self.health(request, failure: nil, word: "alive"))
-        case "/health/ready": return .respond(self.health(request, failure: self.readiness(), word: "ready"))
+        case "/health/ready":
+            return .respond(self.health(request, failure: self.readiness(), word: "ready\n\(self.nodeList)"))
         default: break
         }
         let endpoint = CoreEndpoint(path: request.path, in: self.hubs)
@@ -64,6 +65,13 @@ final class Router: HTTPService {
         }
         guard let mount else { return .respond(.text(404, "Not found.")) }
         return self.authenticated(call) { self.classicReaction(to: $0, at: mount) }
+    }
+
+    /// Which nodes of the app are alive, as this one sees it: their number and the names of the first hundred.
+    private var nodeList: String {
+        let nodes = self.runtime.nodes
+        let names = nodes.prefix(100).map(\.name).joined(separator: ", ")
+        return "\(nodes.count) node\(nodes.count == 1 ? "" : "s"): \(names)"
     }
 
     private func health(_ request: HTTPRequest, failure: String?, word: String) -> HTTPResponse {

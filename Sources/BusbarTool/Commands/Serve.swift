@@ -84,6 +84,10 @@ struct Serve: AsyncParsableCommand {
         let backplane = try Backplane(settings)
         var bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
         bus.keep(asIn: settings)
+        if let policy = Self.offlinePolicy(settings) { (bus.whileStarting, bus.whileAway) = (policy, policy) }
+        var hubs = HubConfiguration(settings)
+        let node = settings.text(.node) ?? Self.nodeName(settings)
+        hubs.nodeName = node
         var configuration = ServerConfiguration()
         configuration.host = settings.text(.host) ?? configuration.host
         configuration.port = settings.integer(.port)
@@ -95,14 +99,23 @@ struct Serve: AsyncParsableCommand {
         do {
             return try BusbarServer(
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
-                hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],
+                hubs: [ChatSample.hub(node: node)],
                 configuration: configuration,
-                hubConfiguration: HubConfiguration(settings),
+                hubConfiguration: hubs,
                 eventLoops: eventLoops,
                 logger: logger
             )
         } catch {
             throw ToolError.usage(String(describing: error))
+        }
+    }
+
+    /// Nil: the bus's own, which is to buffer.
+    private static func offlinePolicy(_ settings: Settings) -> OfflinePolicy? {
+        switch settings.text(.offline) {
+        case "fail": .fail
+        case "local": .deliverLocally
+        default: nil
         }
     }
 

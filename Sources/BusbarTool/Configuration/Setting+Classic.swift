@@ -37,18 +37,9 @@ extension Setting {
     static let jsonp = Self(
         "classic-jsonp", .flag, default: "false", summary: "wrap answers in the callback that a client asks for"
     )
-    static let queueBehavior = Self(
-        "queue-behavior", .choice(["always", "initial-only", "disabled"]), default: "always",
-        summary: "when to keep what is published while the broker is away"
-    )
-    static let queueLength = Self(
-        "max-queue-length", .integer(1...1_000_000_000), default: "65536",
-        summary: "messages kept while the broker is away"
-    )
-
     static let classic = [
         transportConnectTimeout, connectionTimeout, disconnectTimeout, keepAlive, longPollDelay, messageBufferSize,
-        webSocketMessageSize, javaScriptProxies, jsonp, queueBehavior, queueLength,
+        webSocketMessageSize, javaScriptProxies, jsonp,
     ]
 }
 
@@ -69,12 +60,8 @@ extension HubConfiguration {
 }
 
 extension BusConfiguration {
-    /// Takes over how much of what is published is kept, and when.
+    /// Takes over how much of what is published is kept for clients that come back.
     mutating func keep(asIn settings: Settings) {
         if settings.text(.messageBufferSize) != nil { self.windowCount = max(32, settings.integer(.messageBufferSize)) }
-        let buffer = OfflinePolicy.buffer(bytes: self.publishBufferBytes, count: settings.integer(.queueLength))
-        let behavior = settings.text(.queueBehavior)
-        self.whileStarting = behavior == "disabled" ? .fail : buffer
-        self.whileAway = behavior == "always" ? buffer : .fail
     }
 }
