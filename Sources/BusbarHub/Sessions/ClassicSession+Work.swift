@@ -152,7 +152,8 @@ extension ClassicSession {
         _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, state: JSONValueText?,
         _ answer: ClassicAnswer, after place: Frontier?
     ) {
-        var (result, failure) = self.result(of: invocation, outcome)
+        let (found, failure) = self.result(of: invocation, outcome)
+        var result = found
         result.state = state
         self.deliver(Self.send(invocation.invocationID, result), answer, after: place)
         self.workFinished(failure, "a call failed")

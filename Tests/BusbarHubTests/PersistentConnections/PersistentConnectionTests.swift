@@ -262,7 +262,7 @@ struct PersistentConnectionTests {
 
 extension Room {
     /// A client of a persistent connection, after the init message of a connect.
-    fileprivate func raw(
+    func raw(
         _ id: String, kind: ClassicOpening.Kind = .connect, endpoint: Int = 0, token: String? = nil,
         query: [(String, String)] = []
     ) async throws -> ClassicPeer {
@@ -285,7 +285,7 @@ private struct RawEnvelope: Decodable {
 
 extension ClassicPeer {
     /// The next elements as JSON, at least `count`.
-    fileprivate func elements(_ count: Int) async throws -> [String] {
+    func elements(_ count: Int) async throws -> [String] {
         var all: [String] = []
         while all.count < count, let text = await self.next() {
             let envelope = try JSONValueText(text).decode(RawEnvelope.self)
