@@ -24,6 +24,10 @@ public struct ServerConfiguration: Sendable {
     ///
     /// Returning nil means anonymous. Throwing ``AccessDenied`` answers 401 or 403, any other error 500.
     public var authenticator: (@Sendable (ConnectionRequest) async throws -> Principal?)?
+    /// Says whose connection one is: the string that `clients.user(…)` sends to. Asked for each connection, on an event
+    /// loop, and must not wait. Nil as the provider makes it the principal's name; nil or an empty text as its answer makes
+    /// the connection nobody's.
+    public var userID: UserIDProvider?
     /// Sends classic clients elsewhere, or away, when they negotiate. Nil serves them all here.
     ///
     /// Called for each negotiation with its request and the user that the authenticator found. Only clients of 2.4 and
@@ -36,6 +40,9 @@ public struct ServerConfiguration: Sendable {
 
     public init() {}
 }
+
+/// Finds the user id of whoever opens a connection, from the request and from what the authenticator found.
+public typealias UserIDProvider = @Sendable (ConnectionRequest, Principal?) -> String?
 
 /// What becomes of a classic client that negotiates.
 public enum ClassicRedirect: Hashable, Sendable {

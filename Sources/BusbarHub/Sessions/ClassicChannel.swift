@@ -41,6 +41,7 @@ package final class ClassicChannel {
     package func transportClosed(_ closing: TransportClosing) {
         self.outlet = nil
         self.closing = closing
+        if closing == .lost { self.session?.runtime.services.transportBroke() }
         self.session?.channelClosed(self)
         self.session = nil
         self.early = []

@@ -16,6 +16,8 @@ package enum ClassicSend: Hashable, Sendable {
     case nothing
     /// It can't be read; says what was wrong.
     case malformed(String)
+    /// A persistent connection could not handle what it was sent: answer 500.
+    case failed
     /// As many calls of the connection wait as may: answer 503.
     case busy
     /// No node has such a connection.
@@ -165,13 +167,14 @@ enum ClassicAnswer: Sendable {
 
 /// One byte that says which it is, then the result or the reason.
 extension ClassicSend {
-    private enum Code: UInt8 { case result = 1, nothing, malformed, busy, unknown, unreachable }
+    private enum Code: UInt8 { case result = 1, nothing, malformed, busy, unknown, unreachable, failed }
 
     func encoded() -> ByteBuffer {
         switch self {
         case .result(let text): Self.bytes(.result, text)
         case .nothing: Self.bytes(.nothing)
         case .malformed(let why): Self.bytes(.malformed, ByteBuffer(string: why))
+        case .failed: Self.bytes(.failed)
         case .busy: Self.bytes(.busy)
         case .unknown: Self.bytes(.unknown)
         case .unreachable: Self.bytes(.unreachable)
@@ -184,6 +187,7 @@ extension ClassicSend {
         case .result: self = .result(bytes)
         case .nothing: self = .nothing
         case .malformed: self = .malformed(String(buffer: bytes))
+        case .failed: self = .failed
         case .busy: self = .busy
         case .unknown: self = .unknown
         case .unreachable, nil: self = .unreachable

@@ -32,12 +32,17 @@ extension ClassicSession {
         guard let text = channel.opening.cursor, text != self.loop.cursor else {
             return self.goLive()
         }
+        self.catchUp = ClassicCatchUp(
+            cursor: Cursor(text: text), groups: self.groupsAtCursor, learnsGroups: !self.state.isKnown)
+        self.readPage()
+    }
+
+    /// The groups the client says it was in; of one that this node did not know, those that it was let into again.
+    private var groupsAtCursor: Set<HubGroup> {
+        guard self.state.isKnown else { return self.state.groups }
         let token = self.runtime.services.groupsToken.open(self.channel?.opening.groupsToken, connectionID: self.id)
         let hubs = Set(self.state.hubs.map(\.name))
-        self.catchUp = ClassicCatchUp(
-            cursor: Cursor(text: text), groups: token.filter { hubs.contains($0.hub) },
-            learnsGroups: !self.state.isKnown)
-        self.readPage()
+        return token.filter { hubs.contains($0.hub) }
     }
 
     /// From the next batch on the client hears what is published.
@@ -60,7 +65,7 @@ extension ClassicSession {
         self.recipient?.takesBundles = true
         let filter = ReplayFilterBox(
             ReplayFilter(
-                connectionID: self.id, userID: self.state.context.userID, hubs: Set(self.state.hubs.map(\.name)),
+                connectionID: self.id, userID: self.state.context.userID, hubs: Set(self.state.listeningNames),
                 before: catchUp.groups, now: self.state.groups))
         let bus = self.runtime.services.bus, route = self.route, cursor = catchUp.cursor
         // Why half: with what still waits for the client it must not look like a slow consumer.
@@ -170,9 +175,7 @@ extension ClassicSession {
     private static func elements(_ messages: [HubMessage]) -> [ByteBuffer] {
         messages.map { message in
             var element = ByteBuffer()
-            ClassicJSON.writeInvocation(
-                hub: message.hub, method: message.method, arguments: message.arguments, state: message.callerState,
-                into: &element)
+            message.writeClassicElement(into: &element)
             return element
         }
     }

@@ -86,15 +86,15 @@ final class ClassicSession {
 
     /// Has the loop write to a new channel.
     private func attach(_ channel: ClassicChannel) {
-        let hubs = channel.opening.hubs
+        let names = self.state.listeningNames
+        self.state.listen(to: channel.opening.hubs)
         if let recipient = self.recipient, self.meter != nil, recipient.format == .classic(channel.framing),
-            hubs.map(\.name) == self.state.hubs.map(\.name)
+            names == self.state.listeningNames
         {
             // Why: a long poll comes back all the time, and is in as many groups as before.
             recipient.outlet = channel.outlet
             self.listen(on: channel)
         } else {
-            self.state.hubs = hubs
             self.unregister()
             self.register(transport: channel.opening.identity.transport, channel: channel)
         }
@@ -116,7 +116,7 @@ final class ClassicSession {
             id: self.id, format: .classic(channel?.framing ?? .webSocket), outlet: channel?.outlet, owner: self)
         self.recipient = recipient
         self.listen(on: channel)
-        self.loop.register(recipient, hubs: self.state.hubs.map(\.name), userID: self.state.context.userID)
+        self.loop.register(recipient, hubs: self.state.listeningNames, userID: self.state.context.userID)
         for group in self.state.groups { self.loop.restore(recipient, to: group) }
         self.meter = self.runtime.services.metrics.connections(recipient.format, transport)
         self.meter?.increment()

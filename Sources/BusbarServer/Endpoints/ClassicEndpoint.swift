@@ -3,7 +3,8 @@ import BusbarHub
 import BusbarProtocol
 import NIOCore
 
-/// The endpoint of all hubs for classic clients. The method of a request is never looked at.
+/// The endpoints of classic clients: that of all hubs, and those of persistent connections. The method of a request is
+/// never looked at.
 extension Router {
     enum Text {
         static let transport = "Protocol error: Unknown transport."
@@ -23,14 +24,16 @@ extension Router {
     static let javaScript = "application/javascript; charset=UTF-8"
     static let jsonType = "application/json; charset=UTF-8"
 
-    func classicReaction(to call: HubRequest) -> Reaction {
-        let hubs: [RegisteredHub]
+    func classicReaction(to call: HubRequest, at mount: ClassicMount) -> Reaction {
+        let listed: [RegisteredHub]
         do throws(ProtocolError) {
-            hubs = try self.listedHubs(call)
+            listed = try self.listedHubs(call, at: mount)
         } catch {
             return .respond(.text(400, error.detail))
         }
-        let route = ClassicRoute(path: call.http.path)
+        let hubs = listed.filter { $0.admits(call.user, call.connectionRequest) }
+        if hubs.isEmpty, !listed.isEmpty { return .respond(HTTPResponse(status: call.user == nil ? 401 : 403)) }
+        let route = ClassicRoute(path: call.http.path, hasScript: mount.hasScript)
         switch route {
         case .script: return .respond(self.scriptResponse(call))
         case .negotiate: return self.negotiate(call)
@@ -60,13 +63,14 @@ extension Router {
         }
     }
 
-    /// The hubs that the client wants to hear, each of which must exist.
-    private func listedHubs(_ call: HubRequest) throws(ProtocolError) -> [RegisteredHub] {
+    /// The hubs that the client wants to hear, each of which must exist; or the persistent connection.
+    private func listedHubs(_ call: HubRequest, at mount: ClassicMount) throws(ProtocolError) -> [RegisteredHub] {
+        if case .connection(let connection) = mount { return [connection] }
         guard let data = call.query["connectionData"] else { return [] }
         var hubs: [RegisteredHub] = []
         for name in try ClassicJSON.parseConnectionData(data) {
             guard let hub = self.hubs.hub(named: name) else {
-                throw ProtocolError(.invalidProperty, "connectionData: one of the hubs does not exist")
+                throw ProtocolError(.invalidProperty, "'\(ProtocolError.quote(name))' Hub could not be resolved.")
             }
             hubs.append(hub)
         }
@@ -170,6 +174,7 @@ extension Router {
             case .result(let json): .respond(self.json(json, for: call))
             case .nothing: .respond(HTTPResponse(status: 200))
             case .malformed(let why): .respond(.text(400, why))
+            case .failed: .respond(.text(500))
             case .busy: .respond(.text(503, "Too many calls of this connection wait already."))
             case .unknown: .respond(.text(404, Text.unknownConnection))
             case .unreachable: .respond(.text(503, Text.unreachable))
@@ -187,7 +192,9 @@ struct ClassicScriptSource: Sendable {
             !isEnabled
             ? nil
             : hubs.hubs.map { hub in
-                ClassicScript.Hub(name: hub.name, methods: hub.methodNames.map { ClassicScript.Method(name: $0) })
+                ClassicScript.Hub(
+                    name: hub.name, scriptName: hub.scriptName,
+                    methods: hub.methods.map { ClassicScript.Method(name: $0.name, scriptName: $0.scriptName) })
             }
     }
 

@@ -13,7 +13,7 @@ extension Router {
         do throws(ProtocolError) {
             opening = ClassicOpening(
                 kind: try self.kind(of: route, transport, call),
-                identity: call.identity(id: id, transport.asSeenByHubs),
+                identity: call.identity(id: id, transport.asSeenByHubs, userID: self.configuration.userID),
                 hubs: hubs, delayedStart: ClassicVersion.resolve(call.query["clientProtocol"]).isDelayedStart,
                 groupsToken: try self.value("groupsToken", of: call, transport))
             if case .reconnect(let cursor) = opening.kind { try self.check(cursor) }
