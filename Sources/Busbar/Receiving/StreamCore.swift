@@ -121,9 +121,6 @@ extension StreamCore {
         self.stored = position
     }
 
-    /// The newest place that this node knows of: what it has published is not behind it, even if its delivery lags.
-    package var newestKnown: Position? { self.now ?? self.stored }
-
     /// Where who begins now stands: after everything whose publish has returned here, even if its delivery lags behind. Nil until
     /// the first link was live.
     package var now: Position? {
