@@ -13,12 +13,14 @@ let package = Package(
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
         .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
         .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
+        .library(name: "BusbarRabbitMQ", targets: ["BusbarRabbitMQ"]),
         .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
     ],
     traits: [
-        .default(enabledTraits: ["Redis"]),
+        .default(enabledTraits: ["Redis", "RabbitMQ"]),
         .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
+        .trait(name: "RabbitMQ", description: "The command knows amqp: URLs; needs librabbitmq-dev to build"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -60,6 +62,13 @@ let package = Package(
             path: "Drivers/Redis",
             exclude: ["CHiredis"]
         ),
+        .systemLibrary(name: "CRabbitMQ", path: "Drivers/RabbitMQ/CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
+        .target(
+            name: "BusbarRabbitMQ",
+            dependencies: ["BusbarConnection", "BusbarDriver", "BusbarDriverThread", "CRabbitMQ", .nioCore, .deque],
+            path: "Drivers/RabbitMQ",
+            exclude: ["CRabbitMQ"]
+        ),
         .target(
             name: "BusbarFaults",
             dependencies: ["BusbarDriver", .nioCore, .deque],
@@ -84,6 +93,7 @@ let package = Package(
                 .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
+                .target(name: "BusbarRabbitMQ", condition: .when(traits: ["RabbitMQ"])),
             ]
         ),
         .testTarget(
@@ -102,6 +112,14 @@ let package = Package(
             name: "BusbarRedisIntegrationTests",
             dependencies: ["Busbar", "BusbarDriver", "BusbarRedis", .nioCore, .nioPosix, .logging],
             path: "Tests/Integration/Redis"
+        ),
+        .testTarget(name: "BusbarRabbitMQTests", dependencies: ["BusbarDriver", "BusbarRabbitMQ", .nioCore]),
+        .testTarget(
+            name: "BusbarRabbitMQIntegrationTests",
+            dependencies: [
+                "Busbar", "BusbarConformance", "BusbarDriver", "BusbarRabbitMQ", .nioCore, .logging,
+            ],
+            path: "Tests/Integration/RabbitMQ"
         ),
         .testTarget(
             name: "BusbarTests",

@@ -34,6 +34,9 @@ public struct Guarantees: Hashable, Sendable {
     /// also takes what it has appended for delivered to this driver's own inbox. A driver that does I/O leaves this
     /// false.
     public var appendsAtOnce: Bool
+    /// How far apart the offsets of records lie that were appended one after the other: 1, unless offsets are made up of
+    /// several numbers. The bus uses it where it looks back over a number of records.
+    public var offsetStride: UInt64
 
     public init(
         counting: Counting,
@@ -42,7 +45,8 @@ public struct Guarantees: Hashable, Sendable {
         replays: Bool,
         refusesRepeats: Bool,
         recognisesRewind: Bool,
-        appendsAtOnce: Bool = false
+        appendsAtOnce: Bool = false,
+        offsetStride: UInt64 = 1
     ) {
         self.counting = counting
         self.durability = durability
@@ -51,5 +55,6 @@ public struct Guarantees: Hashable, Sendable {
         self.refusesRepeats = refusesRepeats
         self.recognisesRewind = recognisesRewind
         self.appendsAtOnce = appendsAtOnce
+        self.offsetStride = offsetStride
     }
 }
