@@ -55,6 +55,13 @@ let package = Package(
             path: "Drivers/Memory"
         ),
         .target(name: "BusbarConnection", dependencies: ["BusbarDriver"], path: "Drivers/Connection"),
+        .systemLibrary(name: "CEventFD", path: "Drivers/DriverThread/CEventFD"),
+        .target(
+            name: "BusbarDriverThread",
+            dependencies: ["BusbarDriver", "CEventFD"],
+            path: "Drivers/DriverThread",
+            exclude: ["CEventFD"]
+        ),
         .systemLibrary(name: "CHiredis", path: "Drivers/Redis/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(
             name: "BusbarRedis",
@@ -107,6 +114,7 @@ let package = Package(
         .testTarget(name: "BusbarDriverTests", dependencies: ["BusbarDriver", "BusbarMemory", "BusbarRedis"]),
         .testTarget(name: "BusbarToolTests", dependencies: ["BusbarTool"]),
         .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
+        .testTarget(name: "BusbarDriverThreadTests", dependencies: ["BusbarDriver", "BusbarDriverThread"]),
         .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
         .testTarget(
             name: "BusbarRedisIntegrationTests",
