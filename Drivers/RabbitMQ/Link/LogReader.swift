@@ -80,13 +80,12 @@ final class LogReader {
         for (index, probe) in probes.enumerated() {
             let tag = "\(number).\(index)"
             self.connection.send(.setPrefetch(probe.prefetch), on: self.channel, by: deadline)
-            self.connection.send(
-                .consume(queue: self.names.queue(of: stream), tag: tag, from: probe.start), on: self.channel, by: deadline
-            )
-            self.connection.send(.cancel(tag: tag), on: self.channel, by: deadline) { result in
-                if case .failure = result {
-                    self.finish(number, result)
-                } else if index == probes.count - 1 {
+            let consume = AMQPRequest.consume(queue: self.names.queue(of: stream), tag: tag, from: probe.start)
+            self.connection.send(consume, on: self.channel, by: deadline) { result in
+                guard case .success = result else { return self.finish(number, result) }
+                // Why not earlier: a cancellation that RabbitMQ 3.10 meets before it has answered the consumer ends its channel.
+                self.connection.send(.cancel(tag: tag), on: self.channel, by: deadline) { result in
+                    if case .success = result, index < probes.count - 1 { return }
                     self.finish(number, result)
                 }
             }

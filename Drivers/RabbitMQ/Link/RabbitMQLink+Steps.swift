@@ -52,10 +52,9 @@ extension RabbitMQLink {
         }
         for stream in self.streams {
             let queue = AMQPRequest.declareStream(self.names.queue(of: stream), self.configuration.streamArguments)
-            self.request(queue, on: consumer, self.attempt.setupChannel, attempt: number)
             self.attempt.claims[stream] = EpochClaim()
             self.attempt.awaited += 1
-            self.perform([.survey], for: stream, attempt: number)
+            self.setUp(queue, number) { self.perform([.survey], for: stream, attempt: number) }
         }
         self.answered(number)
     }

@@ -2,7 +2,7 @@ import CRabbitMQ
 import DequeModule
 import NIOCore
 
-/// What arrives on one channel: answers in the order of the requests, and messages put together out of their frames.
+/// What arrives on one channel: answers to requests, and messages put together out of their frames.
 ///
 /// A value without I/O. What the library hands over by pointer is copied, since it is valid until the next frame only.
 struct AMQPChannel {
@@ -45,8 +45,10 @@ struct AMQPChannel {
 
     /// An answer has come: whose it is, nil when nobody asked.
     mutating func answered(_ method: UInt32) -> Completion? {
-        guard self.awaited.first?.answer == method else { return nil }
-        return self.awaited.popFirst()?.completion
+        // Why not simply the oldest: RabbitMQ answers a consumer later than what was asked after it. Of one kind, answers
+        // come in order.
+        guard let index = self.awaited.firstIndex(where: { $0.answer == method }) else { return nil }
+        return self.awaited.remove(at: index).completion
     }
 
     /// The channel is over: everything that will get no answer, oldest first.

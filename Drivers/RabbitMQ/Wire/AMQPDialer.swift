@@ -84,6 +84,13 @@ struct AMQPDialer {
         var properties = memory.table([
             AMQPArgument("product", "Busbar"),
             AMQPArgument("connection_name", "busbar:\(self.configuration.app) \(purpose)"),
+            // Why: librabbitmq claims none of them by itself, and the broker tells only who says that it understands.
+            AMQPArgument(
+                "capabilities",
+                .table([
+                    AMQPArgument("connection.blocked", .flag(true)), AMQPArgument("consumer_cancel_notify", .flag(true)),
+                    AMQPArgument("publisher_confirms", .flag(true)), AMQPArgument("basic.nack", .flag(true)),
+                ])),
         ])
         let heartbeat = CInt(clamping: self.configuration.heartbeat.components.seconds)
         let (host, frame) = (self.configuration.virtualHost, CInt(AMQP_DEFAULT_FRAME_SIZE))
