@@ -22,6 +22,8 @@ package struct Publishing<Ticket> {
         package let body: ByteBuffer
         package let deadline: ContinuousClock.Instant
         package let ticket: Ticket
+        /// Whether its stream is followed.
+        fileprivate let comesBack: Bool
         fileprivate var tag: UInt64 = 0
         fileprivate var locateAt: ContinuousClock.Instant?
     }
@@ -55,7 +57,7 @@ package struct Publishing<Ticket> {
     /// Takes a message, or refuses it when too much is under way. One is always taken, however large.
     package mutating func offer(
         _ kind: Kind, of stream: StreamID, epoch: Epoch, body: ByteBuffer, deadline: ContinuousClock.Instant,
-        ticket: Ticket
+        comesBack: Bool = true, ticket: Ticket
     ) -> Bool {
         let count = self.waiting.count + self.sent.count
         let isBearable = count < self.limitCount && self.pendingBytes + body.readableBytes <= self.limitBytes
@@ -65,7 +67,7 @@ package struct Publishing<Ticket> {
         self.waiting.append(
             Message(
                 number: self.lastNumber, stream: stream, epoch: epoch, kind: kind, body: body, deadline: deadline,
-                ticket: ticket))
+                ticket: ticket, comesBack: comesBack))
         return true
     }
 
@@ -93,7 +95,7 @@ package struct Publishing<Ticket> {
             guard message.tag <= tag else { continue }
             guard multiple || message.tag == tag else { break }
             if isStored, case .batch = message.kind {
-                if message.locateAt == nil { self.sent[index].locateAt = now + self.patience }
+                if message.locateAt == nil { self.sent[index].locateAt = message.comesBack ? now + self.patience : now }
             } else {
                 done.append(self.remove(at: index))
             }

@@ -3,7 +3,14 @@ import BusbarDriver
 /// Reading the log: extents and pages, and where a batch of ours has come to lie.
 extension RabbitMQLink {
     func extent(of stream: StreamID, _ completion: @escaping Completion<StreamExtent>) {
-        self.later { self.extent(of: stream, attempts: 3, completion) }
+        self.later {
+            self.welcome(stream) { result in
+                switch result {
+                case .success: self.extent(of: stream, attempts: 3, completion)
+                case .failure(let error): completion(.failure(error))
+                }
+            }
+        }
     }
 
     private func extent(
@@ -23,7 +30,14 @@ extension RabbitMQLink {
     }
 
     func read(_ stream: StreamID, after offset: Offset, limitBytes: Int, _ completion: @escaping Completion<Page>) {
-        self.later { self.read(stream, after: offset, limitBytes: limitBytes, attempts: 3, completion) }
+        self.later {
+            self.welcome(stream) { result in
+                switch result {
+                case .success: self.read(stream, after: offset, limitBytes: limitBytes, attempts: 3, completion)
+                case .failure(let error): completion(.failure(error))
+                }
+            }
+        }
     }
 
     private func read(

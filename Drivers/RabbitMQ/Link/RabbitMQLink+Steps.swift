@@ -51,12 +51,25 @@ extension RabbitMQLink {
             self.request(request, on: consumer, self.attempt.setupChannel, attempt: number)
         }
         for stream in self.streams {
-            let queue = AMQPRequest.declareStream(self.names.queue(of: stream), self.configuration.streamArguments)
-            self.attempt.claims[stream] = EpochClaim()
             self.attempt.awaited += 1
-            self.setUp(queue, number) { self.perform([.survey], for: stream, attempt: number) }
+            self.claim(stream, attempt: number)
         }
         self.answered(number)
+    }
+
+    private func claim(_ stream: StreamID, attempt number: Int) {
+        let queue = AMQPRequest.declareStream(self.names.queue(of: stream), self.configuration.streamArguments)
+        self.attempt.claims[stream] = EpochClaim()
+        self.setUp(queue, number) { self.perform([.survey], for: stream, attempt: number) }
+    }
+
+    /// Makes a stream usable that isn't followed, while the link is live.
+    func welcome(_ stream: StreamID, _ completion: @escaping (Result<Epoch, DriverError>) -> Void) {
+        guard self.isLive else { return completion(.failure(self.noLink)) }
+        if let epoch = self.followers[stream]?.epoch ?? self.attempt.guests[stream] { return completion(.success(epoch)) }
+        let isFirst = self.attempt.arrivingGuests[stream] == nil
+        self.attempt.arrivingGuests[stream, default: []].append(completion)
+        if isFirst { self.claim(stream, attempt: self.attempt.number) }
     }
 
     /// Performs a claim's effects one after the other.
@@ -91,8 +104,13 @@ extension RabbitMQLink {
                 }
             }
         case .settled(let extent):
-            self.attempt.extents[stream] = extent
-            self.answered(number)
+            if let waiting = self.attempt.arrivingGuests.removeValue(forKey: stream) {
+                self.attempt.guests[stream] = extent.epoch
+                for completion in waiting { completion(.success(extent.epoch)) }
+            } else {
+                self.attempt.extents[stream] = extent
+                self.answered(number)
+            }
         case .fail(let error):
             self.fail(error, attempt: number)
         }

@@ -23,6 +23,9 @@ final class RabbitMQLink: ThreadResident {
         var awaited = 0
         var claims: [StreamID: EpochClaim] = [:]
         var extents: [StreamID: StreamExtent] = [:]
+        /// Streams that are not followed, but were used, by the epoch they live under.
+        var guests: [StreamID: Epoch] = [:]
+        var arrivingGuests: [StreamID: [(Result<Epoch, DriverError>) -> Void]] = [:]
         var reader: LogReader?
 
         // Why other numbers for each attempt: what is still under way for a channel that was given up can't be mistaken.
@@ -204,6 +207,7 @@ final class RabbitMQLink: ThreadResident {
         self.acknowledged = 0
         let error = DriverError.lost("the link to RabbitMQ was given up")
         for message in self.publishing.closed() { message.ticket(.failure(error)) }
+        for waiting in old.arrivingGuests.values { for completion in waiting { completion(.failure(error)) } }
         if self.keepsConnections, self.publisher?.fault == nil, self.consumer?.fault == nil {
             self.publisher?.closeChannel(old.publishingChannel)
             for channel in [old.liveChannel, old.readingChannel, old.setupChannel] { self.consumer?.closeChannel(channel) }
@@ -362,8 +366,16 @@ final class RabbitMQLink: ThreadResident {
     // MARK: Publishing
 
     func append(_ body: ByteBuffer, recordCount: Int, to stream: StreamID, _ completion: @escaping Completion<Position>) {
-        guard self.isLive, let epoch = self.followers[stream]?.epoch else {
-            return completion(.failure(self.noLink))
+        guard self.isLive else { return completion(.failure(self.noLink)) }
+        guard let epoch = self.followers[stream]?.epoch ?? self.attempt.guests[stream] else {
+            return self.later {
+                self.welcome(stream) { result in
+                    switch result {
+                    case .success: self.append(body, recordCount: recordCount, to: stream, completion)
+                    case .failure(let error): completion(.failure(error))
+                    }
+                }
+            }
         }
         if let blocked = self.blocked {
             return completion(
@@ -379,7 +391,8 @@ final class RabbitMQLink: ThreadResident {
         _ kind: Publishing<Ticket>.Kind, of stream: StreamID, _ epoch: Epoch, _ body: ByteBuffer, _ ticket: @escaping Ticket
     ) {
         let isTaken = self.publishing.offer(
-            kind, of: stream, epoch: epoch, body: body, deadline: self.deadline, ticket: ticket)
+            kind, of: stream, epoch: epoch, body: body, deadline: self.deadline,
+            comesBack: self.followers[stream] != nil, ticket: ticket)
         guard !isTaken else { return }
         ticket(
             .failure(

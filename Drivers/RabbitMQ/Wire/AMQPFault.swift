@@ -21,6 +21,9 @@ package enum AMQPFault: Error, Hashable {
                     .unauthorized, during: operation, recovery: .giveUp,
                     detail: "\(text); wanted: right credentials, and the rights to configure, write and read "
                         + "everything named busbar.* on this virtual host")
+            case 406 where text.contains("replica on the local node"):
+                // Why a retry: so it says of a queue that is just being made, too.
+                return .lost(text, during: operation)
             case 406:
                 return DriverError(.rejected, during: operation, recovery: .giveUp, detail: text + Self.remedy(for: text))
             case 311:
