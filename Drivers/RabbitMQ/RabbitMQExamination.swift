@@ -1,5 +1,4 @@
 import BusbarDriver
-import BusbarDriverThread
 
 /// Looks at a RabbitMQ as an operator would: who it is, how it is reached, what it will keep. It changes nothing.
 enum RabbitMQExamination {
@@ -11,7 +10,7 @@ enum RabbitMQExamination {
             return [DriverFinding(.wrong, "url", error.description)]
         }
         // Why no finding if it can't be reached: whoever examines also runs the driver, and that says better what is wrong.
-        guard let facts = await Self.facts(of: configuration) else { return [] }
+        guard let facts = try? await RabbitMQErrand.run([], of: configuration) else { return [] }
         return Self.judge(facts, configuration)
     }
 
@@ -44,31 +43,6 @@ enum RabbitMQExamination {
                     .advice, "protection", "password and messages travel in the clear", remedy: "use amqps://"))
         }
         return findings
-    }
-
-    /// What the broker says of itself when somebody logs in.
-    private static func facts(of configuration: RabbitMQConfiguration) async -> BrokerFacts? {
-        let watch = SocketWatch(limit: configuration.requestLimit)
-        guard let thread = try? DriverThread(name: "examination", resident: { Caller() }) else { return nil }
-        let result: Result<BrokerFacts?, DriverError> = await thread.call(during: "run") { _, answer in
-            let dialer = AMQPDialer(configuration: configuration, watch: watch)
-            guard let host = configuration.hosts.first, let connection = try? dialer.dial(host, for: "examination") else {
-                return answer(.success(nil))
-            }
-            let facts = connection.brokerFacts
-            connection.close(.lost("examined"))
-            answer(.success(facts))
-        }
-        await thread.stop()
-        guard case .success(let facts) = result else { return nil }
-        return facts
-    }
-
-    /// Nothing lives on that thread; it only may wait.
-    private final class Caller: ThreadResident {
-        func waits() -> ThreadWaits { ThreadWaits() }
-        func turn(_ ready: ReadySockets) {}
-        func stop() {}
     }
 }
 

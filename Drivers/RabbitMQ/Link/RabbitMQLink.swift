@@ -66,6 +66,8 @@ final class RabbitMQLink: ThreadResident {
     private var acknowledged: UInt64 = 0
     private var keepsConnections = false
     private var hasStarted = false
+    /// Why the link failed last.
+    private var cause = "the driver ends"
     /// Entries that came before the link was live.
     private var early: [(StreamID, LogEntry)] = []
 
@@ -188,8 +190,10 @@ final class RabbitMQLink: ThreadResident {
     /// - Parameter keepingConnections: only a channel or what lies in the broker failed.
     func fail(_ error: DriverError, attempt: Int, keepingConnections: Bool = false) {
         guard attempt == self.attempt.number else { return }
+        let error = error.hiding(self.configuration)
         self.keepsConnections = keepingConnections
-        self.perform(self.machine.failed(error.hiding(self.configuration), attempt: attempt, at: .now, draw: .random(in: 0..<1)))
+        self.cause = error.detail
+        self.perform(self.machine.failed(error, attempt: attempt, at: .now, draw: .random(in: 0..<1)))
         self.keepsConnections = false
     }
 
@@ -205,7 +209,7 @@ final class RabbitMQLink: ThreadResident {
         self.early = []
         self.acknowledgeable = 0
         self.acknowledged = 0
-        let error = DriverError.lost("the link to RabbitMQ was given up")
+        let error = DriverError.lost("the link to RabbitMQ was given up: \(self.cause)")
         for message in self.publishing.closed() { message.ticket(.failure(error)) }
         for waiting in old.arrivingGuests.values { for completion in waiting { completion(.failure(error)) } }
         if self.keepsConnections, self.publisher?.fault == nil, self.consumer?.fault == nil {

@@ -22,6 +22,9 @@ enum AMQPRequest: Hashable {
     case unbind(queue: String, exchange: String, key: String)
     case consume(queue: String, tag: String, from: StreamStart)
     case cancel(tag: String)
+    /// Succeeds if there is none, too.
+    case deleteQueue(String)
+    case deleteExchange(String)
 
     /// The method that answers it.
     var answer: UInt32 {
@@ -35,6 +38,8 @@ enum AMQPRequest: Hashable {
         case .unbind: AMQP_QUEUE_UNBIND_OK_METHOD
         case .consume: AMQP_BASIC_CONSUME_OK_METHOD
         case .cancel: AMQP_BASIC_CANCEL_OK_METHOD
+        case .deleteQueue: AMQP_QUEUE_DELETE_OK_METHOD
+        case .deleteExchange: AMQP_EXCHANGE_DELETE_OK_METHOD
         }
     }
 
@@ -87,6 +92,14 @@ enum AMQPRequest: Hashable {
             var arguments = amqp_basic_cancel_t()
             arguments.consumer_tag = memory.bytes(tag)
             return method(AMQP_BASIC_CANCEL_METHOD, arguments)
+        case .deleteQueue(let name):
+            var arguments = amqp_queue_delete_t()
+            arguments.queue = memory.bytes(name)
+            return method(AMQP_QUEUE_DELETE_METHOD, arguments)
+        case .deleteExchange(let name):
+            var arguments = amqp_exchange_delete_t()
+            arguments.exchange = memory.bytes(name)
+            return method(AMQP_EXCHANGE_DELETE_METHOD, arguments)
         }
     }
 }
