@@ -7,7 +7,7 @@ import Testing
 /// What can happen to a Redis that costs nothing, however much traffic there is. What brokers of every kind suffer is in
 /// the conformance kit; here its ledger is kept while something happens that only Redis knows.
 enum Disturbance: CaseIterable, CustomTestStringConvertible {
-    case scriptsForgotten, subscribersKilled, requestersKilled, outputBufferFull, clientsPaused
+    case scriptsForgotten, subscribersKilled, requestersKilled, clientsPaused
 
     /// Commands for `redis-cli`, one a line.
     var commands: [String] {
@@ -15,12 +15,6 @@ enum Disturbance: CaseIterable, CustomTestStringConvertible {
         case .scriptsForgotten: ["SCRIPT FLUSH"]
         case .subscribersKilled: ["CLIENT KILL TYPE pubsub"]
         case .requestersKilled: ["CLIENT KILL TYPE normal SKIPME yes"]
-        // A limit that the next message exceeds; whoever subscribes anew has the old one.
-        case .outputBufferFull:
-            [
-                "CONFIG SET client-output-buffer-limit 'pubsub 1 1 1'",
-                "CONFIG SET client-output-buffer-limit 'pubsub 32mb 8mb 60'",
-            ]
         case .clientsPaused: ["CLIENT PAUSE 300 ALL"]
         }
     }
@@ -30,7 +24,6 @@ enum Disturbance: CaseIterable, CustomTestStringConvertible {
         case .scriptsForgotten: "scripts are forgotten"
         case .subscribersKilled: "connections that receive are killed"
         case .requestersKilled: "connections that ask are killed"
-        case .outputBufferFull: "the output buffers are declared full"
         case .clientsPaused: "all clients are kept waiting"
         }
     }
@@ -39,7 +32,7 @@ enum Disturbance: CaseIterable, CustomTestStringConvertible {
 @Suite("the ledger on a real Redis", .enabled(if: RedisTests.areWanted), .serialized, .timeLimit(.minutes(3)))
 struct RedisLedgerTests {
     @Test(
-        "F-53 F-54 F-59 ten times in a row under load: published = delivered, nothing twice, swapped or reported lost",
+        "F-53 F-54 ten times in a row under load: published = delivered, nothing twice, swapped or reported lost",
         arguments: Disturbance.allCases
     )
     func ledger(disturbance: Disturbance) async throws {
