@@ -31,7 +31,8 @@ extension RabbitMQConfiguration {
         let virtualHost = try String(path).percentDecoded(key: "vhost")
         try self.init(
             hosts: hosts,
-            credentials: .password(user: parts.user ?? "guest", Secret(parts.password ?? (parts.user == nil ? "guest" : ""))),
+            credentials: .password(
+                user: parts.user ?? "guest", Secret(parts.password ?? (parts.user == nil ? "guest" : ""))),
             virtualHost: virtualHost.isEmpty ? "/" : virtualHost,
             tls: isProtected ? TLS() : nil
         )

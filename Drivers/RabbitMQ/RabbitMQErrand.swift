@@ -39,7 +39,9 @@ enum RabbitMQErrand {
             self.awaited = requests.count + 1
             for request in [.openChannel] + requests {
                 connection.send(request, on: 1, by: deadline) { [unowned self] result in
-                    if case .failure(let fault) = result { return self.finish(.failure(fault.driverError(during: "run"))) }
+                    if case .failure(let fault) = result {
+                        return self.finish(.failure(fault.driverError(during: "run")))
+                    }
                     self.awaited -= 1
                     if self.awaited == 0 { self.finish(.success(connection.brokerFacts)) }
                 }

@@ -24,7 +24,8 @@ enum RabbitMQExamination {
                     ? DriverFinding(.good, "version", name)
                     : DriverFinding(.wrong, "version", "\(name) has no stream queues", remedy: "RabbitMQ 3.9 or later"))
         } else {
-            findings.append(DriverFinding(.advice, "version", "this broker says that it is \(facts.product ?? "nothing")"))
+            findings.append(
+                DriverFinding(.advice, "version", "this broker says that it is \(facts.product ?? "nothing")"))
         }
         findings.append(
             DriverFinding(
@@ -36,7 +37,8 @@ enum RabbitMQExamination {
                 tls.isVerified
                     ? DriverFinding(.good, "protection", "TLS; the broker's certificate and name are checked")
                     : DriverFinding(
-                        .advice, "protection", "TLS, but anybody may claim to be the broker", remedy: "leave out verify=none"))
+                        .advice, "protection", "TLS, but anybody may claim to be the broker",
+                        remedy: "leave out verify=none"))
         } else if !configuration.hosts.allSatisfy({ ["localhost", "127.0.0.1", "::1"].contains($0.name) }) {
             findings.append(
                 DriverFinding(

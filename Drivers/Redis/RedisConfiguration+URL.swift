@@ -1,5 +1,5 @@
-import BusbarDriver
 import BusbarConnection
+import BusbarDriver
 
 extension RedisConfiguration {
     /// The URL schemes that ``init(url:alsoAllowing:)`` reads.
@@ -17,7 +17,9 @@ extension RedisConfiguration {
     /// - Parameter alsoAllowing: query keys that somebody else reads; they are skipped.
     /// - Throws: ``RedisConfigurationError``, one line, without any secret.
     public init(url: String, alsoAllowing: Set<String> = ["streams"]) throws(RedisConfigurationError) {
-        let parts = try Self.read { () throws(BackplaneURLError) in try URLParts(url, example: "redis://host:port/database?app=NAME") }
+        let parts = try Self.read { () throws(BackplaneURLError) in
+            try URLParts(url, example: "redis://host:port/database?app=NAME")
+        }
         let path = parts.path.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
         let server: Server
         var databaseText: String?

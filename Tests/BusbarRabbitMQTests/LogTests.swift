@@ -6,7 +6,8 @@ import Testing
 private let stream = StreamID(3)
 
 private func batch(_ place: UInt64, _ epoch: UInt64 = 7, _ texts: String...) -> LogEntry {
-    LogEntry(place: place, content: .batch(Epoch(epoch), (texts.isEmpty ? ["x"] : texts).map { ByteBuffer(string: $0) }))
+    LogEntry(
+        place: place, content: .batch(Epoch(epoch), (texts.isEmpty ? ["x"] : texts).map { ByteBuffer(string: $0) }))
 }
 
 private func proposal(_ place: UInt64, _ epoch: UInt64 = 7) -> LogEntry {
@@ -23,7 +24,8 @@ private func extent(_ oldest: UInt64, _ newest: UInt64, _ epoch: UInt64 = 7) -> 
 
 @Suite("the log in a stream queue")
 struct LogTests {
-    @Test("places become offsets that rise, leave room for a batch, and say where to read on", arguments: [1, 2, 1_024])
+    @Test(
+        "places become offsets that rise, leave room for a batch, and say where to read on", arguments: [1, 2, 1_024])
     func places(count: Int) {
         let offsets = (1...3 as ClosedRange<UInt64>).flatMap { place in
             (0..<count).map { RecordPlace.offset(of: $0, in: count, at: place) }
@@ -70,7 +72,8 @@ struct LogTests {
         #expect(LogSurvey(first: proposal(0), tail: [proposal(0)]) == .extent(extent(0, 0)))
         #expect(LogSurvey(first: proposal(0), tail: [proposal(0), proposal(1, 8)]) == .extent(extent(0, 0)))
         #expect(LogSurvey(first: proposal(0), tail: [batch(4), batch(5)]) == .extent(extent(0, 5)))
-        #expect(LogSurvey(first: batch(40), tail: [batch(50), foreign(51), proposal(52, 9)]) == .extent(extent(40, 50)))
+        #expect(
+            LogSurvey(first: batch(40), tail: [batch(50), foreign(51), proposal(52, 9)]) == .extent(extent(40, 50)))
     }
 
     @Test("an end that holds nothing of the log's makes the look begin earlier; two ends of different logs are no log")

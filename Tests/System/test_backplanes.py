@@ -2,8 +2,6 @@
 
 import pytest
 
-from processes import eventually
-
 # Why by name: a driver that fell out of the build must fail here instead of not being asked.
 BACKPLANES = ["memory", "redis", "rabbit"]
 
@@ -18,10 +16,13 @@ def test_a_farm_runs_on_each_backplane_and_its_nodes_share_what_is_said_where_th
     said = []
     for number in range(10):
         for node, client in enumerate(clients):
-            said.append(f"{number} on node {node}")
-            assert client.call("send", said[-1]).error is None
+            text = f"{number} on node {node}"
+            said.append([text])
+            assert client.call("send", text).error is None
             if name != "memory":
-                eventually(lambda: all(each.heard() == said for each in clients), "everybody hears it")
+                for each in clients:
+                    each.wait_to_have_heard(len(said))
     for node, client in enumerate(clients):
-        heard = said if name != "memory" else [text for text in said if text.endswith(f"node {node}")]
-        eventually(lambda: client.heard() == heard, f"node {node} hears {len(heard)} messages")
+        own = [text for text in said if text[0].endswith(f"node {node}")]
+        client.wait_to_have_heard(len(own if name == "memory" else said))
+        assert client.heard() == (own if name == "memory" else said)

@@ -99,7 +99,8 @@ extension RabbitMQLink {
     // MARK: Surveys
 
     /// Looks at both ends of several streams' queues.
-    func survey(_ streams: [StreamID], _ completion: @escaping (Result<[StreamID: StreamExtent], DriverError>) -> Void) {
+    func survey(_ streams: [StreamID], _ completion: @escaping (Result<[StreamID: StreamExtent], DriverError>) -> Void)
+    {
         var extents: [StreamID: StreamExtent] = [:]
         var isDone = streams.isEmpty
         if isDone { return completion(.success([:])) }
@@ -155,7 +156,8 @@ extension RabbitMQLink {
 
     // MARK: Losses
 
-    private static let withoutEpoch = AMQPFault.channelClosed(code: 404, text: "the queue was made anew, or is no log of Busbar's")
+    private static let withoutEpoch = AMQPFault.channelClosed(
+        code: 404, text: "the queue was made anew, or is no log of Busbar's")
 
     /// A look that failed for want of its queue means that the link has to be made anew; whoever asked may ask again.
     private func noteLost(_ fault: AMQPFault) -> DriverError {

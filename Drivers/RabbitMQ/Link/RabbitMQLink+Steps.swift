@@ -66,7 +66,9 @@ extension RabbitMQLink {
     /// Makes a stream usable that isn't followed, while the link is live.
     func welcome(_ stream: StreamID, _ completion: @escaping (Result<Epoch, DriverError>) -> Void) {
         guard self.isLive else { return completion(.failure(self.noLink)) }
-        if let epoch = self.followers[stream]?.epoch ?? self.attempt.guests[stream] { return completion(.success(epoch)) }
+        if let epoch = self.followers[stream]?.epoch ?? self.attempt.guests[stream] {
+            return completion(.success(epoch))
+        }
         let isFirst = self.attempt.arrivingGuests[stream] == nil
         self.attempt.arrivingGuests[stream, default: []].append(completion)
         if isFirst { self.claim(stream, attempt: self.attempt.number) }
@@ -145,7 +147,8 @@ extension RabbitMQLink {
     }
 
     /// Sends one request of a step; the step is done when all are answered.
-    private func request(_ request: AMQPRequest, on connection: AMQPConnection, _ channel: UInt16, attempt number: Int) {
+    private func request(_ request: AMQPRequest, on connection: AMQPConnection, _ channel: UInt16, attempt number: Int)
+    {
         self.attempt.awaited += 1
         connection.send(request, on: channel, by: self.deadline) { result in
             guard number == self.attempt.number else { return }

@@ -214,7 +214,9 @@ final class RabbitMQLink: ThreadResident {
         for waiting in old.arrivingGuests.values { for completion in waiting { completion(.failure(error)) } }
         if self.keepsConnections, self.publisher?.fault == nil, self.consumer?.fault == nil {
             self.publisher?.closeChannel(old.publishingChannel)
-            for channel in [old.liveChannel, old.readingChannel, old.setupChannel] { self.consumer?.closeChannel(channel) }
+            for channel in [old.liveChannel, old.readingChannel, old.setupChannel] {
+                self.consumer?.closeChannel(channel)
+            }
             return
         }
         self.blocked = nil
@@ -369,7 +371,8 @@ final class RabbitMQLink: ThreadResident {
 
     // MARK: Publishing
 
-    func append(_ body: ByteBuffer, recordCount: Int, to stream: StreamID, _ completion: @escaping Completion<Position>) {
+    func append(_ body: ByteBuffer, recordCount: Int, to stream: StreamID, _ completion: @escaping Completion<Position>)
+    {
         guard self.isLive else { return completion(.failure(self.noLink)) }
         guard let epoch = self.followers[stream]?.epoch ?? self.attempt.guests[stream] else {
             return self.later {
@@ -392,7 +395,8 @@ final class RabbitMQLink: ThreadResident {
     }
 
     func offer(
-        _ kind: Publishing<Ticket>.Kind, of stream: StreamID, _ epoch: Epoch, _ body: ByteBuffer, _ ticket: @escaping Ticket
+        _ kind: Publishing<Ticket>.Kind, of stream: StreamID, _ epoch: Epoch, _ body: ByteBuffer,
+        _ ticket: @escaping Ticket
     ) {
         let isTaken = self.publishing.offer(
             kind, of: stream, epoch: epoch, body: body, deadline: self.deadline,
@@ -433,7 +437,8 @@ extension DriverError {
     fileprivate func hiding(_ configuration: RabbitMQConfiguration) -> Self {
         guard case .password(_, let secret) = configuration.credentials, !secret.text.isEmpty, secret.text != "guest"
         else { return self }
-        let detail = self.detail.split(separator: secret.text, omittingEmptySubsequences: false).joined(separator: "•••")
+        let detail = self.detail.split(separator: secret.text, omittingEmptySubsequences: false).joined(
+            separator: "•••")
         return Self(self.code, during: self.operation, recovery: self.recovery, detail: detail)
     }
 }

@@ -3,7 +3,9 @@ package import NIOCore
 
 /// The body of a message that holds a batch: each record's length in four bytes, then the record.
 package enum BatchBody {
-    package static func encode(_ records: [Record], allocator: ByteBufferAllocator = ByteBufferAllocator()) -> ByteBuffer {
+    package static func encode(
+        _ records: [Record], allocator: ByteBufferAllocator = ByteBufferAllocator()
+    ) -> ByteBuffer {
         let byteCount = records.reduce(0) { $0 + 4 + $1.bytes.readableBytes }
         var body = allocator.buffer(capacity: byteCount)
         for record in records {

@@ -47,7 +47,9 @@ package struct PageReading: Hashable {
         guard let known = self.extent else { return .torn }
         for entry in entries where entry.place >= self.next {
             // Why: before a hole in the middle the page ends. The next one begins there, and tells what is retained.
-            guard entry.place == self.next || entry == entries.first && self.records.isEmpty else { return self.page(known) }
+            guard entry.place == self.next || entry == entries.first && self.records.isEmpty else {
+                return self.page(known)
+            }
             if case .batch(let epoch, _) = entry.content, epoch != known.epoch { return .torn }
             for record in entry.records where record.offset > self.after {
                 let size = record.bytes.readableBytes

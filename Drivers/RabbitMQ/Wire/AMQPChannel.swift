@@ -71,7 +71,9 @@ struct AMQPChannel {
     /// The properties of a message.
     /// - Returns: the whole message, if it has no body; and whether it was one to expect, of a bearable size.
     mutating func header(_ properties: amqp_basic_properties_t, bodyBytes: UInt64) -> (event: AMQPEvent?, isFit: Bool) {
-        guard case .headless(let carrier) = self.content, bodyBytes <= Self.largestBodyBytes else { return (nil, false) }
+        guard case .headless(let carrier) = self.content, bodyBytes <= Self.largestBodyBytes else {
+            return (nil, false)
+        }
         switch carrier {
         case .returned(let text, _):
             self.content = .partial(.returned(text: text, mark: properties.mark), missing: Int(bodyBytes))

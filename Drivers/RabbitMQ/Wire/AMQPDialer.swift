@@ -46,7 +46,8 @@ struct AMQPDialer {
         let detail = "\(host.name):\(host.port): \(AMQPConnection.text(of: status))"
         switch status {
         case AMQP_STATUS_SSL_PEER_VERIFY_FAILED.rawValue, AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED.rawValue:
-            let remedy = "wanted: a certificate for this host's name by an authority in authoritiesFile"
+            let remedy =
+                "wanted: a certificate for this host's name (an address won't do) by an authority in authoritiesFile"
             throw DriverError(.unauthorized, during: "run", recovery: .giveUp, detail: "\(detail); \(remedy)")
         default:
             throw .lost(detail)
@@ -88,7 +89,8 @@ struct AMQPDialer {
             AMQPArgument(
                 "capabilities",
                 .table([
-                    AMQPArgument("connection.blocked", .flag(true)), AMQPArgument("consumer_cancel_notify", .flag(true)),
+                    AMQPArgument("connection.blocked", .flag(true)),
+                    AMQPArgument("consumer_cancel_notify", .flag(true)),
                     AMQPArgument("publisher_confirms", .flag(true)), AMQPArgument("basic.nack", .flag(true)),
                 ])),
         ])
@@ -99,7 +101,8 @@ struct AMQPDialer {
         case .password(let user, let password):
             reply = busbar_amqp_login_plain(state, host, frame, heartbeat, &properties, user, password.text)
         case .certificate:
-            reply = busbar_amqp_login_external(state, host, frame, heartbeat, &properties, "")
+            // Why an identity, which the broker doesn't look at: without one, librabbitmq 0.11 runs out of memory, it says.
+            reply = busbar_amqp_login_external(state, host, frame, heartbeat, &properties, "busbar")
         }
         switch reply.reply_type {
         case AMQP_RESPONSE_NORMAL:
@@ -112,7 +115,8 @@ struct AMQPDialer {
             throw fault.driverError(during: "run")
         case AMQP_RESPONSE_LIBRARY_EXCEPTION
         where reply.library_error == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD.rawValue:
-            let detail = "the broker doesn't offer this way of authentication; wanted: for auth=external, its plugin "
+            let detail =
+                "the broker doesn't offer this way of authentication; wanted: for auth=external, its plugin "
                 + "rabbitmq_auth_mechanism_ssl"
             throw DriverError(.unauthorized, during: "run", recovery: .giveUp, detail: detail)
         default:

@@ -25,7 +25,8 @@ package enum AMQPFault: Error, Hashable {
                 // Why a retry: so it says of a queue that is just being made, too.
                 return .lost(text, during: operation)
             case 406:
-                return DriverError(.rejected, during: operation, recovery: .giveUp, detail: text + Self.remedy(for: text))
+                return DriverError(
+                    .rejected, during: operation, recovery: .giveUp, detail: text + Self.remedy(for: text))
             case 311:
                 return DriverError(.recordTooLarge, during: operation, recovery: .giveUp, detail: text)
             case 530, 540, 503, 505:
@@ -44,11 +45,13 @@ extension AMQPFault {
     /// What would be right where the broker doesn't accept how something is declared.
     private static func remedy(for refusal: String) -> String {
         if refusal.contains("x-queue-type") || refusal.contains("queue type") || refusal.contains("feature flag") {
-            return "; wanted: RabbitMQ 3.9 or later with stream queues (rabbitmqctl enable_feature_flag stream_queue), and "
+            return
+                "; wanted: RabbitMQ 3.9 or later with stream queues (rabbitmqctl enable_feature_flag stream_queue), and "
                 + "no other queue of this name"
         }
         guard refusal.contains("inequivalent arg 'x-") else { return "" }
-        return "; wanted: the same retainedBytes, retainedSeconds and segmentBytes on every node, or the queue deleted, "
+        return
+            "; wanted: the same retainedBytes, retainedSeconds and segmentBytes on every node, or the queue deleted, "
             + "with what is in it"
     }
 }

@@ -1,15 +1,8 @@
-import Busbar
 import BusbarCertification
-import BusbarConformance
 import BusbarDriver
 import BusbarRabbitMQ
-import Foundation
-import Logging
 import NIOCore
-import Synchronization
 import Testing
-
-private let stream = StreamID(0)
 
 @Suite("faults of a real RabbitMQ", .serialized, .enabled(if: rabbitIsWanted), .timeLimit(.minutes(5)))
 struct RabbitFaultTests {
@@ -48,7 +41,8 @@ struct RabbitFaultTests {
         try await ThrowawayBroker.run("rabbit") { broker in
             try await withNode("\(broker.url.text)?app=foreign") { node in
                 let first = try await node.driver.append(batch(1, "a", "b"), to: stream).last
-                let publish = "rabbit_basic:publish(rabbit_misc:r(<<\"/\">>, exchange, <<>>), <<\"busbar.foreign.0\">>, [], <<\"junk\">>)"
+                let publish =
+                    "rabbit_basic:publish(rabbit_misc:r(<<\"/\">>, exchange, <<>>), <<\"busbar.foreign.0\">>, [], <<\"junk\">>)"
                 for _ in 0..<3 { try await broker.control("eval '\(publish).'") }
                 try await node.until { extent in extent.newest == first.offset }
                 let second = try await node.driver.append(batch(2, "c"), to: stream).last
@@ -101,7 +95,9 @@ struct RabbitFaultTests {
                 try await broker.control("clear_permissions node")
                 // Channels remember rights; a new one doesn't.
                 try await broker.control("close_all_connections withdrawn")
-                try await node.inbox.wait { $0.interruptions.contains { $0.code == .unauthorized || $0.code == .rejected } }
+                try await node.inbox.wait {
+                    $0.interruptions.contains { $0.code == .unauthorized || $0.code == .rejected }
+                }
                 let lives = node.inbox.liveCount
                 try await broker.control("set_permissions node '^busbar' '^busbar' '^busbar'")
                 try await node.inbox.wait { $0.lives > lives }
@@ -112,7 +108,8 @@ struct RabbitFaultTests {
         }
     }
 
-    @Test("P-20 a queue that is deleted again and again under everybody's hands has a new epoch each time, and one only")
+    @Test(
+        "P-20 a queue that is deleted again and again under everybody's hands has a new epoch each time, and one only")
     func deleted() async throws {
         try await ThrowawayBroker.run("rabbit") { broker in
             let url = "\(broker.url.text)?app=deleted&backOffCeiling=200"
@@ -120,7 +117,9 @@ struct RabbitFaultTests {
                 try await withNode(url) { other in
                     var epochs: Set<Epoch> = []
                     for round in 1...3 as ClosedRange<UInt64> {
-                        let place = try await stubbornly { try await one.driver.append(batch(round, "\(round)"), to: stream).last }
+                        let place = try await stubbornly {
+                            try await one.driver.append(batch(round, "\(round)"), to: stream).last
+                        }
                         try await other.until { $0.epoch == place.epoch }
                         try await one.until { $0.epoch == place.epoch }
                         epochs.insert(place.epoch)
@@ -130,114 +129,5 @@ struct RabbitFaultTests {
                 }
             }
         }
-    }
-}
-
-// MARK: Nodes
-
-private struct Node {
-    let driver: RabbitMQDriver
-    let inbox: HearingInbox
-
-    /// Asks the store until it answers as wanted; the test's time limit is the deadline.
-    func until(_ isMet: (StreamExtent) -> Bool) async throws {
-        while true {
-            let extent = try await stubbornly { try await self.driver.extent(of: stream) }
-            if isMet(extent) { return }
-            await Task.yield()
-        }
-    }
-}
-
-private final class HearingInbox: Inbox {
-    struct Log: Sendable {
-        var lives = 0
-        var texts: [String] = []
-        var interruptions: [DriverError] = []
-    }
-
-    private struct State {
-        var log = Log()
-        var listeners: [AsyncStream<Void>.Continuation] = []
-    }
-
-    private let state = Mutex(State())
-
-    var texts: [String] { self.state.withLock(\.log.texts) }
-    var liveCount: Int { self.state.withLock(\.log.lives) }
-    var lastInterruption: DriverError? { self.state.withLock(\.log.interruptions.last) }
-
-    func receive(_ event: DriverEvent) {
-        let listeners = self.state.withLock { state in
-            switch event {
-            case .live: state.log.lives += 1
-            case .records(_, _, let records): state.log.texts += records.map { String(buffer: $0.bytes) }
-            case .interrupted(let error): state.log.interruptions.append(error)
-            }
-            return state.listeners
-        }
-        for listener in listeners { listener.yield() }
-    }
-
-    func hear(_ count: Int) async throws { try await self.wait { $0.texts.count >= count } }
-
-    /// Returns once `isMet`; the test's time limit is the deadline.
-    func wait(until isMet: (Log) -> Bool) async throws {
-        let (changes, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        self.state.withLock { $0.listeners.append(continuation) }
-        defer { continuation.finish() }
-        continuation.yield()
-        for await _ in changes where isMet(self.state.withLock(\.log)) { return }
-        throw CancellationError()
-    }
-}
-
-private func withNode(_ url: String, _ body: (Node) async throws -> Void) async throws {
-    let node = Node(driver: RabbitMQDriver(try RabbitMQConfiguration(url: url)), inbox: HearingInbox())
-    try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { try await node.driver.run(following: [stream], delivering: node.inbox) }
-        try await node.inbox.wait { $0.lives > 0 }
-        try await body(node)
-        group.cancelAll()
-        try await group.waitForAll()
-    }
-}
-
-private func batch(_ sequence: UInt64, _ texts: String...) -> Batch {
-    let records = texts.enumerated().map { index, text in
-        Record(
-            key: RecordKey(node: 1, incarnation: 1, sequence: sequence * 10 + UInt64(index)), bytes: ByteBuffer(string: text))
-    }
-    return Batch(records: records, highWater: nil)
-}
-
-/// Asks again as long as the error says that it may help.
-private func stubbornly<Answer>(_ body: () async throws -> Answer) async throws -> Answer {
-    while true {
-        do { return try await body() } catch let error as DriverError {
-            guard case .retry = error.recovery else { throw error }
-            try Task.checkCancellation()
-            await Task.yield()
-        }
-    }
-}
-
-extension RabbitFaultTests {
-    /// How a driver ends that is hopeless.
-    fileprivate static func ending(of url: String) async -> DriverError? {
-        do {
-            try await RabbitMQDriver(try RabbitMQConfiguration(url: url)).run(
-                following: [stream], delivering: HearingInbox())
-            return nil
-        } catch {
-            return error as? DriverError
-        }
-    }
-}
-
-extension BackplaneURL {
-    fileprivate var hostAndPort: Substring {
-        let rest = self.text.split(separator: "@").last ?? ""
-        return rest.prefix { $0 != "/" }
     }
 }

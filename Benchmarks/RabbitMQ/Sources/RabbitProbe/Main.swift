@@ -14,7 +14,8 @@ enum Main {
 
     static func main() async throws {
         let arguments = CommandLine.arguments
-        guard arguments.count >= 5, let port = Int(arguments[2]), let count = Int(arguments[3]), let rate = Int(arguments[4])
+        guard arguments.count >= 5, let port = Int(arguments[2]), let count = Int(arguments[3]),
+            let rate = Int(arguments[4])
         else { fail("usage: RabbitProbe ROLE PORT COUNT RATE|PUBLISHERS") }
         switch arguments[1] {
         case "raw-subscribe": self.rawSubscribe(port, count)
