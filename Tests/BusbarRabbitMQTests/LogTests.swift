@@ -146,15 +146,38 @@ struct FollowerTests {
         var follower = Follower(stream, extent(0, 4))
         #expect(follower.saw(batch(7)) == .hole)
         #expect(follower.saw(batch(8)) == .nothing)
-        #expect(follower.holeExamined(oldestPlace: 5) == .records(batch(7).records + batch(8).records))
+        #expect(
+            follower.holeExamined([batch(7), batch(8)], oldestPlace: 5) == .records(batch(7).records + batch(8).records)
+        )
         #expect(follower.saw(batch(9)) == self.records(batch(9)))
+    }
+
+    @Test("F-59 what a consumer skipped though it was there is delivered before what came behind it")
+    func skipped() {
+        var follower = Follower(stream, extent(0, 4))
+        #expect(follower.anchor == 4)
+        #expect(follower.saw(batch(7)) == .hole)
+        let all = [batch(5), foreign(6), batch(7)]
+        #expect(follower.holeExamined(all, oldestPlace: 0) == .records(batch(5).records + batch(7).records))
+        #expect(follower.start == 8)
+    }
+
+    @Test("a hole of which a look doesn't reach the end is given up, and nothing of it counts as seen")
+    func tooLarge() {
+        var follower = Follower(stream, extent(0, 4))
+        #expect(follower.saw(batch(90)) == .hole)
+        guard case .broken = follower.holeExamined([batch(5), batch(6)], oldestPlace: 0) else {
+            Issue.record("a hole was passed over")
+            return
+        }
+        #expect(follower.start == 5)
     }
 
     @Test("F-63 a hole that was dropped breaks the link, and the new one says what is retained")
     func dropped() {
         var follower = Follower(stream, extent(0, 4))
         #expect(follower.saw(batch(9)) == .hole)
-        guard case .broken = follower.holeExamined(oldestPlace: 6) else {
+        guard case .broken = follower.holeExamined([batch(9)], oldestPlace: 6) else {
             Issue.record("a loss was passed over")
             return
         }

@@ -3,15 +3,15 @@ package import BusbarDriver
 /// Follows one stream queue message by message, across reconnects.
 ///
 /// The broker promises rising places, not places without holes, and it begins at the oldest message when the one asked for is no
-/// longer there. So a hole is suspicious: what comes behind it is held until the oldest message's place has shown that nothing
-/// was dropped.
+/// longer there. So a hole is suspicious: what comes behind it is held until a look has shown what lies in it, and that nothing was
+/// dropped.
 ///
 /// A value without I/O.
 package struct Follower {
     package enum Sighting: Hashable {
         case nothing
         case records([StoredRecord])
-        /// There is a hole before it: look for the oldest message, then report ``holeExamined(oldestPlace:)``.
+        /// There is a hole before it: look for what lies there, then report ``holeExamined(_:oldestPlace:)``.
         case hole
         /// The queue holds another log than the one that was followed, or what is missing was dropped.
         case broken(String)
@@ -32,8 +32,12 @@ package struct Follower {
         self.heldLimit = heldLimit
     }
 
-    /// Where a consumer has to begin.
+    /// The next message.
     package var start: UInt64 { self.place + 1 }
+    /// Where a consumer has to begin.
+    ///
+    /// Why at a message that was seen: RabbitMQ may skip one that is just being written when a consumer asks for it.
+    package var anchor: UInt64 { self.place }
 
     /// The link is made anew and found this: goes on where it was, if it is the same log and still there.
     package mutating func resume(_ extent: StreamExtent) {
@@ -57,15 +61,20 @@ package struct Follower {
         return self.take(entry)
     }
 
-    /// The oldest message lay at this place *after* the hole was seen.
-    package mutating func holeExamined(oldestPlace: UInt64) -> Sighting {
+    /// What a look from ``start`` on found, and where the oldest message lay *after* that.
+    package mutating func holeExamined(_ found: [LogEntry], oldestPlace: UInt64) -> Sighting {
         guard oldestPlace <= self.start else { return .broken("messages were dropped before they were delivered") }
-        var records: [StoredRecord] = []
+        guard let first = self.held.first, let last = found.last, last.place + 1 >= first.place else {
+            return .broken("a hole that is too large to be looked into")
+        }
         let held = self.held
         self.held = []
-        for (index, entry) in held.enumerated() where entry.place > self.place {
-            // Why only the first: a further hole is as suspicious as this one.
-            guard index == 0 || entry.place == self.start else { return .broken("one hole behind another") }
+        // Why first: whatever is given up here is asked for again by the next consumer, so nothing may have been taken yet.
+        guard zip(held, held.dropFirst()).allSatisfy({ $1.place == $0.place + 1 }) else {
+            return .broken("one hole behind another")
+        }
+        var records: [StoredRecord] = []
+        for entry in found.prefix(while: { $0.place < first.place }) + held where entry.place > self.place {
             switch self.take(entry) {
             case .records(let more): records += more
             case .nothing, .hole: break

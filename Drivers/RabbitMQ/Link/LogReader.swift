@@ -13,6 +13,26 @@ final class LogReader {
         var limitBytes = Int.max
         /// How many messages are wanted at most.
         var limitCount = Int.max
+        /// Messages before this place aren't wanted.
+        var floor: UInt64 = 0
+
+        init(start: StreamStart, prefetch: UInt16, limitBytes: Int = .max, limitCount: Int = .max) {
+            self.start = start
+            self.prefetch = prefetch
+            self.limitBytes = limitBytes
+            self.limitCount = limitCount
+        }
+
+        /// What lies at `place` and behind it.
+        ///
+        /// Why it begins one earlier: RabbitMQ may skip a message that is just being written when a consumer asks for it, but not
+        /// one behind a message that is there.
+        init(from place: UInt64, prefetch: UInt16, limitBytes: Int) {
+            self.start = .place(place - min(1, place))
+            self.prefetch = prefetch
+            self.limitBytes = limitBytes
+            self.floor = place
+        }
 
         /// The oldest message there is.
         static let oldest = Self(start: .first, prefetch: 1, limitCount: 1)
@@ -39,6 +59,7 @@ final class LogReader {
 
         func take(_ entry: LogEntry, at index: Int) {
             let probe = self.probes[index]
+            guard entry.place >= probe.floor else { return }
             let isWithin = self.bytes[index] == 0 || self.bytes[index] < probe.limitBytes
             guard self.findings[index].count < probe.limitCount, isWithin else { return }
             self.findings[index].append(entry)

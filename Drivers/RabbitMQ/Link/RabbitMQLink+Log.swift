@@ -47,7 +47,7 @@ extension RabbitMQLink {
         guard self.isLive, let reader = self.attempt.reader else { return completion(.failure(self.noLink)) }
         let reading = PageReading(after: offset, limitBytes: limitBytes)
         let (place, prefetch) = reading.start
-        let records = LogReader.Probe(start: .place(place), prefetch: prefetch, limitBytes: limitBytes)
+        let records = LogReader.Probe(from: place, prefetch: prefetch, limitBytes: limitBytes)
         let again = {
             self.read(stream, after: offset, limitBytes: limitBytes, attempts: attempts - 1, completion)
         }
@@ -86,7 +86,7 @@ extension RabbitMQLink {
         case .torn: completion(.success(nil))
         case .more(let place, let prefetch):
             guard let reader = self.attempt.reader else { return completion(.failure(.lost(self.noLink.detail))) }
-            let probe = LogReader.Probe(start: .place(place), prefetch: prefetch, limitBytes: reading.roomBytes)
+            let probe = LogReader.Probe(from: place, prefetch: prefetch, limitBytes: reading.roomBytes)
             reader.look(into: stream, [probe], by: deadline) { result in
                 switch result {
                 case .failure(let fault): completion(.failure(fault))

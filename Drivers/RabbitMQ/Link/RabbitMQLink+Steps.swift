@@ -140,7 +140,7 @@ extension RabbitMQLink {
             let follower = self.followers[stream] ?? Follower(stream, extent)
             self.followers[stream] = follower
             let consume = AMQPRequest.consume(
-                queue: self.names.queue(of: stream), tag: String(stream.index), from: .place(follower.start))
+                queue: self.names.queue(of: stream), tag: String(stream.index), from: .place(follower.anchor))
             self.request(consume, on: consumer, self.attempt.liveChannel, attempt: number)
         }
         self.answered(number)

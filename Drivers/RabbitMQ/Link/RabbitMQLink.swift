@@ -341,14 +341,16 @@ final class RabbitMQLink: ThreadResident {
         case .broken(let why):
             self.fail(.lost("\(stream): \(why)"), attempt: number, keepingConnections: true)
         case .hole:
-            self.attempt.reader?.look(into: stream, [.oldest], by: self.deadline) { result in
+            guard let follower = self.followers[stream] else { return }
+            let hole = LogReader.Probe(from: follower.start, prefetch: Self.prefetch, limitBytes: 16 << 20)
+            self.attempt.reader?.look(into: stream, [hole, .oldest], by: self.deadline) { result in
                 guard number == self.attempt.number else { return }
-                guard case .success(let findings) = result, let oldest = findings[0].first else {
-                    let error = DriverError.lost("\(stream): a hole can't be examined")
+                guard case .success(let findings) = result, let oldest = findings[1].first else {
+                    let error = DriverError.lost("\(stream): a hole before message \(follower.start) can't be examined")
                     return self.fail(error, attempt: number, keepingConnections: true)
                 }
-                guard let sighting = self.followers[stream]?.holeExamined(oldestPlace: oldest.place) else { return }
-                self.act(on: sighting, of: stream)
+                let sighting = self.followers[stream]?.holeExamined(findings[0], oldestPlace: oldest.place)
+                if let sighting { self.act(on: sighting, of: stream) }
             }
         }
     }

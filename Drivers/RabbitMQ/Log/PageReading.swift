@@ -29,7 +29,7 @@ package struct PageReading: Hashable {
         self.limitBytes = limitBytes
         self.firstPlace = RecordPlace.next(after: offset)
         self.next = self.firstPlace
-        self.prefetch = UInt16(min(max(limitBytes / 1_024, 1), 256))
+        self.prefetch = UInt16(min(max(limitBytes / 1_024, 2), 256))
     }
 
     /// Where the first look begins.
