@@ -13,13 +13,15 @@ let package = Package(
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
         .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
         .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
+        .library(name: "BusbarRabbitMQ", targets: ["BusbarRabbitMQ"]),
         .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
         .executable(name: "busbar-sender", targets: ["BusbarSender"]),
     ],
     traits: [
-        .default(enabledTraits: ["Redis"]),
+        .default(enabledTraits: ["Redis", "RabbitMQ"]),
         .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
+        .trait(name: "RabbitMQ", description: "The command knows amqp: URLs; needs librabbitmq-dev to build"),
         .trait(name: "TLS", description: "rediss: URLs; builds BoringSSL, which takes minutes"),
     ],
     dependencies: [
@@ -73,6 +75,13 @@ let package = Package(
             path: "Drivers/Redis",
             exclude: ["CHiredis"]
         ),
+        .systemLibrary(name: "CRabbitMQ", path: "Drivers/RabbitMQ/CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
+        .target(
+            name: "BusbarRabbitMQ",
+            dependencies: ["BusbarConnection", "BusbarDriver", "BusbarDriverThread", "CRabbitMQ", .nioCore, .deque],
+            path: "Drivers/RabbitMQ",
+            exclude: ["CRabbitMQ"]
+        ),
         .target(
             name: "BusbarFaults",
             dependencies: ["BusbarDriver", .nioCore, .deque],
@@ -117,6 +126,7 @@ let package = Package(
                 "BusbarProcess", "BusbarServer", .nioCore, .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
+                .target(name: "BusbarRabbitMQ", condition: .when(traits: ["RabbitMQ"])),
             ]
         ),
         .testTarget(
@@ -144,6 +154,14 @@ let package = Package(
                 .nioPosix, .logging,
             ],
             path: "Tests/Integration/Redis"
+        ),
+        .testTarget(name: "BusbarRabbitMQTests", dependencies: ["BusbarDriver", "BusbarRabbitMQ", .nioCore]),
+        .testTarget(
+            name: "BusbarRabbitMQIntegrationTests",
+            dependencies: [
+                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRabbitMQ", .nioCore, .logging,
+            ],
+            path: "Tests/Integration/RabbitMQ"
         ),
         .testTarget(
             name: "BusbarTests",

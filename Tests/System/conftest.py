@@ -5,6 +5,7 @@ import pytest
 
 from browser import Page, open_browser
 from processes import Client, Farm, Server
+from rabbit_server import Rabbit
 from redis_server import Redis
 
 #: The client programs with the name each has to call the hub by.
@@ -46,6 +47,20 @@ def redis(tmp_path):
     redis = Redis(tmp_path / "brokers")
     yield redis
     redis.end()
+
+
+@pytest.fixture
+def rabbit(tmp_path):
+    """A RabbitMQ of the test's own, so that it may break it."""
+    rabbit = Rabbit(tmp_path / "brokers")
+    yield rabbit
+    rabbit.end()
+
+
+@pytest.fixture(params=["redis", "rabbit"])
+def backplane(request):
+    """The URL of a broker of the test's own: one after the other of those that farms can share."""
+    return request.getfixturevalue(request.param).url
 
 
 @pytest.fixture

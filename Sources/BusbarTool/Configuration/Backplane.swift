@@ -2,6 +2,10 @@ import Busbar
 import BusbarDriver
 import BusbarMemory
 
+#if RabbitMQ
+import BusbarRabbitMQ
+#endif
+
 #if Redis
 import BusbarRedis
 #endif
@@ -12,6 +16,9 @@ extension DriverRegistry {
         var drivers = try Self([.memory])
         #if Redis
         try drivers.register(.redis)
+        #endif
+        #if RabbitMQ
+        try drivers.register(.rabbitMQ)
         #endif
         return drivers
     }
