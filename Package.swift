@@ -13,12 +13,14 @@ let package = Package(
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
         .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
         .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
+        .library(name: "BusbarPostgreSQL", targets: ["BusbarPostgreSQL"]),
         .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
     ],
     traits: [
-        .default(enabledTraits: ["Redis"]),
+        .default(enabledTraits: ["Redis", "PostgreSQL"]),
         .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
+        .trait(name: "PostgreSQL", description: "The command knows postgres: URLs; needs libpq-dev to build"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -67,6 +69,16 @@ let package = Package(
             path: "Drivers/Redis",
             exclude: ["CHiredis"]
         ),
+        .systemLibrary(name: "CLibPQ", path: "Drivers/PostgreSQL/CLibPQ", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "BusbarPostgreSQL",
+            dependencies: [
+                "BusbarConnection", "BusbarDriver", "BusbarDriverThread", "CLibPQ", .nioCore, .deque,
+            ],
+            path: "Drivers/PostgreSQL",
+            exclude: ["CLibPQ"],
+            resources: [.embedInCode("Schema/Version1.sql")]
+        ),
         .target(
             name: "BusbarFaults",
             dependencies: ["BusbarDriver", .nioCore, .deque],
@@ -91,6 +103,7 @@ let package = Package(
                 .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
+                .target(name: "BusbarPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
             ]
         ),
         .testTarget(
@@ -106,10 +119,24 @@ let package = Package(
         .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
         .testTarget(name: "BusbarDriverThreadTests", dependencies: ["BusbarDriver", "BusbarDriverThread"]),
         .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
+        .target(
+            name: "BrokerTestSupport",
+            dependencies: ["Busbar", "BusbarDriver", .nioCore, .logging],
+            path: "Tests/Integration/Support"
+        ),
         .testTarget(
             name: "BusbarRedisIntegrationTests",
-            dependencies: ["Busbar", "BusbarDriver", "BusbarRedis", .nioCore, .nioPosix, .logging],
+            dependencies: ["BrokerTestSupport", "BusbarDriver", "BusbarRedis", .nioCore, .nioPosix],
             path: "Tests/Integration/Redis"
+        ),
+        .testTarget(name: "BusbarPostgreSQLTests", dependencies: ["BusbarDriver", "BusbarPostgreSQL", .nioCore]),
+        .testTarget(
+            name: "BusbarPostgreSQLIntegrationTests",
+            dependencies: [
+                "BrokerTestSupport", "Busbar", "BusbarConformance", "BusbarDriver", "BusbarPostgreSQL", .nioCore,
+            ],
+            path: "Tests/Integration/PostgreSQL",
+            exclude: ["transaction_pooler.py"]
         ),
         .testTarget(
             name: "BusbarTests",

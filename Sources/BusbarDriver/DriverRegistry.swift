@@ -59,6 +59,8 @@ public struct DriverRegistration: Sendable {
     public typealias Factory = @Sendable (BackplaneURL, _ app: String) throws(BackplaneURLError) -> any BackplaneDriver
     /// Looks at the broker behind a URL, within a few seconds, changes nothing there and says what it finds.
     public typealias Examination = @Sendable (BackplaneURL, _ app: String) async -> [DriverFinding]
+    /// What the broker's owner has to run before nodes without the right to do so can work, for a URL and an app.
+    public typealias Preparation = @Sendable (BackplaneURL, _ app: String) throws(BackplaneURLError) -> String
 
     /// Who hears what is published through it.
     public enum Reach: Hashable, Sendable {
@@ -79,10 +81,11 @@ public struct DriverRegistration: Sendable {
     public let reach: Reach
     package let make: Factory
     package let examine: Examination?
+    package let prepare: Preparation?
 
     public init(
         name: String, schemes: [String], example: String, summary: String, reach: Reach,
-        examine: Examination? = nil, make: @escaping Factory
+        examine: Examination? = nil, prepare: Preparation? = nil, make: @escaping Factory
     ) {
         self.name = name
         self.schemes = schemes
@@ -90,6 +93,7 @@ public struct DriverRegistration: Sendable {
         self.summary = summary
         self.reach = reach
         self.examine = examine
+        self.prepare = prepare
         self.make = make
     }
 }

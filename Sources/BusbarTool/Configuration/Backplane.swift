@@ -2,6 +2,9 @@ import Busbar
 import BusbarDriver
 import BusbarMemory
 
+#if PostgreSQL
+import BusbarPostgreSQL
+#endif
 #if Redis
 import BusbarRedis
 #endif
@@ -12,6 +15,9 @@ extension DriverRegistry {
         var drivers = try Self([.memory])
         #if Redis
         try drivers.register(.redis)
+        #endif
+        #if PostgreSQL
+        try drivers.register(.postgreSQL)
         #endif
         return drivers
     }
@@ -84,5 +90,5 @@ struct Backplane {
         )
     }
 
-    private static func usage(_ error: BackplaneURLError) -> ToolError { .usage("backplane: \(error)") }
+    static func usage(_ error: BackplaneURLError) -> ToolError { .usage("backplane: \(error)") }
 }

@@ -1,0 +1,36 @@
+public import BusbarDriver
+
+extension DriverRegistration {
+    /// `postgres://` and `postgresql://`: any libpq URI; options as in ``PostgresConfiguration/init(url:alsoAllowing:)``.
+    public static let postgreSQL = DriverRegistration(
+        name: "PostgreSQL",
+        schemes: PostgresConfiguration.schemes,
+        example: "postgres://postgres@127.0.0.1:5432/postgres",
+        summary: "PostgreSQL 13 or later: a table is the log, NOTIFY the doorbell, one function call writes both",
+        reach: .broker,
+        examine: { url, app in await PostgresExamination.findings(at: url, app: app) },
+        prepare: { url, app throws(BackplaneURLError) in
+            let configuration = try PostgresConfiguration(registered: url, app: app)
+            let schema = configuration.schema.asIdentifier
+            return configuration.schemaText + """
+
+                -- Then, for the role of the nodes, and for each role that calls busbar_publish:
+                -- GRANT USAGE ON SCHEMA \(schema) TO …;
+                -- GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA \(schema) TO …;
+                -- GRANT EXECUTE ON FUNCTION \(schema).busbar_publish(text, text, text), \(schema).busbar_publish(text, bytea, text) TO …;
+                """
+        },
+        make: { url, app throws(BackplaneURLError) in
+            PostgresDriver(try PostgresConfiguration(registered: url, app: app))
+        }
+    )
+}
+
+extension PostgresConfiguration {
+    /// What a backplane URL says, in the namespace `app`.
+    init(registered url: BackplaneURL, app: String) throws(BackplaneURLError) {
+        try self.init(url: url.text, alsoAllowing: BackplaneURL.commonKeys)
+        self.app = app
+        try self.validate()
+    }
+}
