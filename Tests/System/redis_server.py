@@ -1,4 +1,4 @@
-"""A Redis of the tests' own, through `Scripts/brokers`, with the faults it may have."""
+"""Brokers of the tests' own, through `Scripts/brokers`; a Redis with the faults it may have."""
 
 import os
 import re
@@ -10,18 +10,17 @@ from processes import ENVIRONMENT, ROOT
 SECONDS = 60
 
 
-class Redis:
-    """A running redis-server on a free port of 127.0.0.1 that keeps what it stored over a restart."""
+class Broker:
+    """One broker that `Scripts/brokers` knows, running while the test does."""
 
-    def __init__(self, directory):
-        # Why an assertion and not a skip: a suite without its broker has not tested what it is for.
-        assert shutil.which("redis-server"), "redis-server is missing: run Scripts/setup test"
+    def __init__(self, directory, name, **settings):
         self._directory = directory
-        self._run("start", "redis")
-        self.url = re.search(r"redis://[^']+", self._run("env", "redis"))[0]
+        self._name = name
+        self._settings = settings
+        self._run("start", name)
 
     def _run(self, *arguments):
-        settings = {"BROKERS_DIR": str(self._directory), "REDIS_PERSISTENT": "1"}
+        settings = {"BROKERS_DIR": str(self._directory), **self._settings}
         done = subprocess.run(
             [ROOT / "Scripts" / "brokers", *arguments],
             stdin=subprocess.DEVNULL,
@@ -34,10 +33,20 @@ class Redis:
         return done.stdout
 
     def kill(self):
-        self._run("fault", "kill", "redis")
+        self._run("kill", self._name)
 
     def start(self):
-        self._run("fault", "start", "redis")
+        self._run("start", self._name)
 
     def end(self):
-        self._run("stop", "redis")
+        self._run("stop", self._name)
+
+
+class Redis(Broker):
+    """A running redis-server on a free port of 127.0.0.1 that keeps what it stored over a restart."""
+
+    def __init__(self, directory):
+        # Why an assertion and not a skip: a suite without its broker has not tested what it is for.
+        assert shutil.which("redis-server"), "redis-server is missing: run Scripts/setup test"
+        super().__init__(directory, "redis", REDIS_PERSISTENT="1")
+        self.url = re.search(r"redis://[^']+", self._run("env", "redis"))[0]
