@@ -11,6 +11,9 @@ package final class Stream: Sendable {
         var machine: PublishLane
         var effects: [PublishLane.Effect] = []
         var slots: [PublishLane.PublishID: Slot] = [:]
+        /// The publish that appends within its own task, and its outcome once that is decided, perhaps by somebody else: the
+        /// bus may be closed meanwhile. At most one, since one append is under way at a time.
+        var here: (id: PublishLane.PublishID, outcome: Outcome?)?
         var published: UInt64 = 0
         var failed: UInt64 = 0
     }
@@ -27,7 +30,7 @@ package final class Stream: Sendable {
         var append: Record?
         var resumptions: [(CheckedContinuation<Outcome, Never>, Outcome)] = []
         var local: [Message] = []
-        /// The outcome of the publish that is appending within its own task.
+        /// The outcome of the publish that appended within its own task.
         var own: Outcome?
     }
 
@@ -118,8 +121,9 @@ extension Stream {
             let (id, offer) = lane.machine.offer(message, now: now)
             switch offer {
             case .wait: lane.slots[id] = .expected
-            case .append where !self.driver.guarantees.appendsAtOnce: lane.slots[id] = .expected
-            case .append, .deliverLocally: break
+            case .append where self.driver.guarantees.appendsAtOnce: lane.here = (id, nil)
+            case .append: lane.slots[id] = .expected
+            case .deliverLocally: break
             case .refuse: lane.failed += 1
             }
             return (id, offer)
@@ -130,7 +134,7 @@ extension Stream {
         case .wait: try await self.outcome(of: id).get()
         case .append(let record):
             if self.driver.guarantees.appendsAtOnce {
-                if let outcome = await self.appendHere(record, own: id) { return try outcome.get() }
+                if let outcome = await self.appendHere(record) { return try outcome.get() }
             } else {
                 self.outbox.put(record)
             }
@@ -139,30 +143,33 @@ extension Stream {
     }
 
     /// Appends within the publishing task, and what has gathered meanwhile too, a few times; then the lane's task takes over.
-    /// - Returns: the outcome of the publish `own`; nil when it is not decided yet.
-    private func appendHere(_ record: Record, own: PublishLane.PublishID) async -> Outcome? {
-        var next: Record? = record
-        var outcome: Outcome?
-        var turns = 0
-        while let record = next {
+    /// - Returns: the outcome of the publish that came with `record`; nil when it is not decided yet and has a slot now.
+    private func appendHere(_ record: Record) async -> Outcome? {
+        var work = await self.append(record, isFirstHere: true)
+        let outcome = work.own
+        self.finish(work)
+        var turns = 1
+        while let record = work.append {
+            guard turns < 16 else {
+                self.outbox.put(record)
+                break
+            }
             turns += 1
-            let work = await self.append(record, own: outcome == nil ? own : nil)
-            if let decided = work.own { outcome = decided }
+            work = await self.append(record)
             self.finish(work)
-            next = turns < 16 ? work.append : nil
-            if turns == 16, let record = work.append { self.outbox.put(record) }
         }
         return outcome
     }
 
-    /// Appends one record and tells the lane. When `own` stays undecided, its slot is ready before anyone else can decide it.
-    private func append(_ record: Record, own: PublishLane.PublishID? = nil) async -> Work {
+    /// Appends one record and tells the lane. `isFirstHere`: it is that of the publish which appends within its own task.
+    private func append(_ record: Record, isFirstHere: Bool = false) async -> Work {
         let highWater = self.core.withLock { $0.receiver.highWater }
         let failure: DriverError?
         do throws(DriverError) {
             let receipt = try await self.driver.append(Batch(records: [record], highWater: highWater), to: self.id)
             failure = nil
-            if !self.driver.guarantees.appendsAtOnce { self.core.withLock { $0.recordWasStored(receipt.last) } }
+            // Why also for a driver that delivers within the call: another thread may be the one that is delivering.
+            self.core.withLock { $0.recordWasStored(receipt.last) }
         } catch {
             failure = error
             self.health.withLock { $0.lastFailure = error }
@@ -174,36 +181,37 @@ extension Stream {
             } else {
                 lane.machine.appended(now: now, effects: &lane.effects)
             }
-            let work = self.work(&lane, own: own)
-            if let own, work.own == nil { lane.slots[own] = .expected }
+            var work = self.work(&lane)
+            // Why now: once this lock is released the next publish may append within its own task.
+            if isFirstHere, let here = lane.here.take() {
+                work.own = here.outcome
+                if here.outcome == nil { lane.slots[here.id] = .expected }
+            }
             return work
         }
     }
 
     /// Sorts the lane's effects; called under its lock.
-    private func work(_ lane: inout Lane, own: PublishLane.PublishID? = nil) -> Work {
+    private func work(_ lane: inout Lane) -> Work {
         var work = Work()
         for effect in lane.effects {
             switch effect {
             case .append(let record): work.append = record
-            case .succeed(let id): self.decide(id, .success(()), &lane, &work, own)
-            case .fail(let id, let error): self.decide(id, .failure(error), &lane, &work, own)
+            case .succeed(let id): self.decide(id, .success(()), &lane, &work)
+            case .fail(let id, let error): self.decide(id, .failure(error), &lane, &work)
             case .deliverLocally(let id, let message):
                 work.local.append(message)
-                self.decide(id, .success(()), &lane, &work, own)
+                self.decide(id, .success(()), &lane, &work)
             }
         }
         lane.effects.removeAll(keepingCapacity: true)
         return work
     }
 
-    private func decide(
-        _ id: PublishLane.PublishID, _ outcome: Outcome, _ lane: inout Lane, _ work: inout Work,
-        _ own: PublishLane.PublishID?
-    ) {
+    private func decide(_ id: PublishLane.PublishID, _ outcome: Outcome, _ lane: inout Lane, _ work: inout Work) {
         if case .success = outcome { lane.published += 1 } else { lane.failed += 1 }
-        if id == own {
-            work.own = outcome
+        if lane.here?.id == id {
+            lane.here?.outcome = outcome
             return
         }
         switch lane.slots[id] {
@@ -246,7 +254,7 @@ extension Stream {
         } onCancel: {
             let work = self.lane.withLock { lane in
                 var work = Work()
-                if let error = lane.machine.cancel(id) { self.decide(id, .failure(error), &lane, &work, nil) }
+                if let error = lane.machine.cancel(id) { self.decide(id, .failure(error), &lane, &work) }
                 return work
             }
             self.finish(work)

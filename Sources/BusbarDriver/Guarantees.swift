@@ -30,9 +30,8 @@ public struct Guarantees: Hashable, Sendable {
     /// Whether ``BackplaneDriver/append(_:to:)`` neither suspends nor blocks, as a log in memory doesn't.
     ///
     /// The bus then appends within the publishing task instead of handing the record to a task of its own. That spares
-    /// switches of task, but neither deadline nor cancellation reaches a publisher that is inside such a call. The bus
-    /// also takes what it has appended for delivered to this driver's own inbox. A driver that does I/O leaves this
-    /// false.
+    /// switches of task, but neither deadline nor cancellation reaches a publisher that is inside such a call. A driver
+    /// that does I/O leaves this false.
     public var appendsAtOnce: Bool
 
     public init(

@@ -3,6 +3,7 @@ import BusbarDriver
 import BusbarFaults
 import BusbarMemory
 import NIOCore
+import Synchronization
 import Testing
 
 @Suite("Outbound, end to end", .timeLimit(.minutes(1)))
@@ -82,6 +83,21 @@ struct OutboundTests {
             let again = await #expect(throws: BusError.self) { try await bus.run() }
             #expect(again?.code == .alreadyRun)
             #expect(bus.status.phase == .closed)
+        }
+    }
+
+    @Test("O-31 a publish that appends within its own task ends too when the bus is closed meanwhile")
+    func closesDuringAppend() async throws {
+        let driver = LateDriver()
+        try await withBus(driver) { bus in
+            try await bus.publish("1", to: self.topic)
+            driver.isLate.store(true, ordering: .releasing)
+            let publish = Task { try await bus.publish("2", to: self.topic) }
+            while !driver.isAppending.load(ordering: .acquiring) { await Task.yield() }
+            await bus.close(deadline: .zero)
+            driver.isLate.store(false, ordering: .releasing)
+            let error = await #expect(throws: BusError.self) { try await publish.value }
+            #expect(error?.code == .outcomeUnknown)
         }
     }
 
@@ -186,4 +202,34 @@ struct OutboundTests {
 
 extension Bus {
     var waitingPublishes: Int { self.streams.reduce(0) { $0 + $1.waitingCount } }
+}
+
+/// A log in memory of which an append returns late, though it claims to append at once.
+private final class LateDriver: BackplaneDriver {
+    let isLate = Atomic(false)
+    let isAppending = Atomic(false)
+    private let inner = MemoryDriver()
+
+    var guarantees: Guarantees { self.inner.guarantees }
+
+    func run(following streams: [StreamID], delivering inbox: any Inbox) async throws(DriverError) {
+        try await self.inner.run(following: streams, delivering: inbox)
+    }
+
+    func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
+        let receipt = try await self.inner.append(batch, to: stream)
+        while self.isLate.load(ordering: .acquiring) {
+            self.isAppending.store(true, ordering: .releasing)
+            await Task.yield()
+        }
+        return receipt
+    }
+
+    func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {
+        try await self.inner.read(stream, after: offset, limitBytes: limitBytes)
+    }
+
+    func extent(of stream: StreamID) async throws(DriverError) -> StreamExtent {
+        try await self.inner.extent(of: stream)
+    }
 }

@@ -125,19 +125,37 @@ extension StreamCore {
         self.stored = position
     }
 
+    /// Where who begins now stands: after everything whose publish has returned here, even if its delivery lags behind. Nil until
+    /// the first link was live.
+    private var now: Position? {
+        guard let head = self.receiver.position else { return nil }
+        guard let stored = self.stored, stored.epoch == head.epoch, stored.offset > head.offset else { return head }
+        return stored
+    }
+
     /// Listens to topics from now on. A subscriber new to this stream depends on it from `start`, or from now.
     package mutating func add(_ subscriber: Subscriber, to topics: some Sequence<Topic>, from start: Position? = nil) {
         if !self.index.isFollowing(subscriber), let head = self.receiver.position {
             if let start {
                 subscriber.follow(start)
-            } else if let stored = self.stored, stored.epoch == head.epoch, stored.offset > head.offset {
-                // Why: now is after everything whose publish has returned here, even if delivery lags behind.
-                subscriber.follow(ahead: stored)
+            } else if let now = self.now, now != head {
+                subscriber.follow(ahead: now)
             } else {
                 subscriber.follow(head)
             }
         }
         for topic in topics { self.index.add(subscriber, to: topic) }
+    }
+
+    /// Listens to topics from now on, and tells the subscriber first that what came since `after` is not to be had.
+    package mutating func add(
+        _ subscriber: Subscriber, to topics: some Sequence<Topic>, missing reason: Gap.Reason, since after: Position?
+    ) {
+        if let head = self.head, let now = self.now {
+            let gap = Gap(stream: self.receiver.stream, reason: reason, after: after, upTo: now)
+            _ = subscriber.offer(gap, at: StreamHead(position: now, step: head.step))
+        }
+        self.add(subscriber, to: topics)
     }
 
     package mutating func remove(_ subscriber: Subscriber, from topics: some Sequence<Topic>) {
@@ -245,6 +263,8 @@ extension StreamCore {
         self.step += 1
         self.counts.gaps += 1
         if self.window.head?.epoch != gap.upTo.epoch { self.repeats.removeAll() }
+        // Why: what was stored is gone, and its offset will name something else.
+        if gap.reason == .rewound { self.stored = nil }
         self.window.restart(at: gap.upTo)
         let head = StreamHead(position: gap.upTo, step: self.step)
         for tap in self.taps where tap.offer(gap, at: head) { outcome.wakes.append(tap) }

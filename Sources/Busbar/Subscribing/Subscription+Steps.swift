@@ -103,13 +103,7 @@ extension Subscription {
 
     /// From now on, and the gap that says so.
     private func beginNow(_ index: Int, _ topics: Set<Topic>, _ reason: Gap.Reason, after: Position?) {
-        let stream = self.bus.streams[index]
-        stream.withCore { core in
-            guard let head = core.head else { return core.add(self.subscriber, to: topics) }
-            core.add(self.subscriber, to: topics, from: head.position)
-            let gap = Gap(stream: stream.id, reason: reason, after: after, upTo: head.position)
-            _ = self.subscriber.offer(gap, at: head)
-        }
+        self.bus.streams[index].withCore { $0.add(self.subscriber, to: topics, missing: reason, since: after) }
     }
 
     /// The heads of the streams that are live for this subscription.
