@@ -16,14 +16,17 @@ let package = Package(
         .library(name: "BusbarPostgreSQL", targets: ["BusbarPostgreSQL"]),
         .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
+        .executable(name: "busbar-sender", targets: ["BusbarSender"]),
     ],
     traits: [
         .default(enabledTraits: ["Redis", "PostgreSQL"]),
         .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
         .trait(name: "PostgreSQL", description: "The command knows postgres: URLs; needs libpq-dev to build"),
+        .trait(name: "TLS", description: "rediss: URLs; builds BoringSSL, which takes minutes"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -65,7 +68,10 @@ let package = Package(
         .systemLibrary(name: "CHiredis", path: "Drivers/Redis/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(
             name: "BusbarRedis",
-            dependencies: ["BusbarConnection", "BusbarDriver", "CHiredis", .nioCore, .nioPosix, .deque],
+            dependencies: [
+                "BusbarConnection", "BusbarDriver", "CHiredis", .nioCore, .nioPosix, .deque,
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: .when(traits: ["TLS"])),
+            ],
             path: "Drivers/Redis",
             exclude: ["CHiredis"]
         ),
@@ -84,9 +90,12 @@ let package = Package(
             dependencies: ["BusbarDriver", .nioCore, .deque],
             path: "Drivers/Faults"
         ),
+        .target(name: "BusbarProcess"),
         .target(
             name: "BusbarConformance",
-            dependencies: ["Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging],
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", "BusbarProcess", .nioCore, .logging,
+            ],
             path: "Drivers/Conformance"
         ),
         .target(
@@ -96,11 +105,28 @@ let package = Package(
             exclude: ["CONTRACT.md"],
             resources: [.embedInCode("index.html"), .embedInCode("busbar.js")]
         ),
+        .target(
+            name: "BusbarSpool",
+            dependencies: ["BusbarDriver", .nioCore],
+            path: "Examples/CustomDriver/Sources/Spool"
+        ),
+        .testTarget(
+            name: "SpoolTests",
+            dependencies: ["BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarSpool"]
+        ),
+        .executableTarget(
+            name: "BusbarSender",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarHub", .nioPosix, .logging,
+                .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
+            ],
+            path: "Examples/Sender"
+        ),
         .executableTarget(
             name: "BusbarTool",
             dependencies: [
-                "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore,
-                .nioPosix,
+                "Busbar", "BusbarChat", "BusbarConformance", "BusbarDriver", "BusbarHub", "BusbarMemory",
+                "BusbarProcess", "BusbarServer", .nioCore, .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
                 .target(name: "BusbarPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
@@ -114,6 +140,11 @@ let package = Package(
                 .logging,
             ]
         ),
+        .target(
+            name: "BusbarCertification",
+            dependencies: ["BusbarConformance", "BusbarDriver"],
+            path: "Tests/Certification"
+        ),
         .testTarget(name: "BusbarDriverTests", dependencies: ["BusbarDriver", "BusbarMemory", "BusbarRedis"]),
         .testTarget(name: "BusbarToolTests", dependencies: ["BusbarTool"]),
         .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
@@ -126,14 +157,18 @@ let package = Package(
         ),
         .testTarget(
             name: "BusbarRedisIntegrationTests",
-            dependencies: ["BrokerTestSupport", "BusbarDriver", "BusbarRedis", .nioCore, .nioPosix],
+            dependencies: [
+                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRedis", .nioCore,
+                .nioPosix, .logging,
+            ],
             path: "Tests/Integration/Redis"
         ),
         .testTarget(name: "BusbarPostgreSQLTests", dependencies: ["BusbarDriver", "BusbarPostgreSQL", .nioCore]),
         .testTarget(
             name: "BusbarPostgreSQLIntegrationTests",
             dependencies: [
-                "BrokerTestSupport", "Busbar", "BusbarConformance", "BusbarDriver", "BusbarPostgreSQL", .nioCore,
+                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarPostgreSQL",
+                .nioCore,
             ],
             path: "Tests/Integration/PostgreSQL",
             exclude: ["transaction_pooler.py"]
@@ -146,7 +181,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ConformanceTests",
-            dependencies: ["BusbarConformance", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore]
+            dependencies: [
+                "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore,
+            ]
         ),
         .testTarget(name: "BusbarMemoryTests", dependencies: ["BusbarDriver", "BusbarMemory", .nioCore]),
         .testTarget(

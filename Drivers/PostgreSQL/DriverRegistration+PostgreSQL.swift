@@ -20,6 +20,16 @@ extension DriverRegistration {
                 -- GRANT EXECUTE ON FUNCTION \(schema).busbar_publish(text, text, text), \(schema).busbar_publish(text, bytea, text) TO …;
                 """
         },
+        remove: { url, app throws(DriverError) in
+            let configuration: PostgresConfiguration
+            do throws(BackplaneURLError) {
+                configuration = try PostgresConfiguration(registered: url, app: app)
+            } catch {
+                throw DriverError(.rejected, during: "run", recovery: .giveUp, detail: error.description)
+            }
+            let statement = Statement("SELECT \(configuration.schema.asIdentifier).drop_app($1)", .text(app))
+            try await PostgresErrand.run(statement, at: configuration) { _ in }
+        },
         make: { url, app throws(BackplaneURLError) in
             PostgresDriver(try PostgresConfiguration(registered: url, app: app))
         }

@@ -1,7 +1,6 @@
 """A PostgreSQL of the tests' own, through `Scripts/brokers`."""
 
 import glob
-import re
 import shutil
 import subprocess
 
@@ -17,7 +16,6 @@ class Postgres(Broker):
             "postgres is missing: run Scripts/setup test"
         )
         super().__init__(directory, "postgres")
-        self.url = re.search(r"postgres://[^']+", self._run("env", "postgres"))[0]
 
     def sql(self, text):
         """What a statement answers, columns separated by `|`."""

@@ -122,8 +122,8 @@ class Service(Process):
 class Server(Service):
     """`busbar serve` on a port of 127.0.0.1, listening when the initialiser returns. Port 0 is any free one."""
 
-    def __init__(self, port=0, backplane="memory:"):
-        super().__init__("serve", [BUSBAR, "serve", "--port", str(port), "--backplane", backplane])
+    def __init__(self, port=0, backplane="memory:", *options):
+        super().__init__("serve", [BUSBAR, "serve", "--port", str(port), "--backplane", backplane, *options])
         try:
             self.url, self.port = self.wait_until(self._address, START_SECONDS, "address printed")
         except AssertionError:

@@ -1,7 +1,6 @@
 """Brokers of the tests' own, through `Scripts/brokers`; a Redis with the faults it may have."""
 
 import os
-import re
 import shutil
 import subprocess
 
@@ -13,14 +12,14 @@ SECONDS = 60
 class Broker:
     """One broker that `Scripts/brokers` knows, running while the test does."""
 
-    def __init__(self, directory, name, **settings):
+    def __init__(self, directory, name):
         self._directory = directory
         self._name = name
-        self._settings = settings
         self._run("start", name)
+        self.url = self._run("url", name).strip()
 
     def _run(self, *arguments):
-        settings = {"BROKERS_DIR": str(self._directory), **self._settings}
+        settings = {"BROKERS_DIR": str(self._directory)}
         done = subprocess.run(
             [ROOT / "Scripts" / "brokers", *arguments],
             stdin=subprocess.DEVNULL,
@@ -33,10 +32,10 @@ class Broker:
         return done.stdout
 
     def kill(self):
-        self._run("kill", self._name)
+        self._run("fault", self._name, "kill")
 
     def start(self):
-        self._run("start", self._name)
+        self._run("fault", self._name, "start")
 
     def end(self):
         self._run("stop", self._name)
@@ -48,5 +47,4 @@ class Redis(Broker):
     def __init__(self, directory):
         # Why an assertion and not a skip: a suite without its broker has not tested what it is for.
         assert shutil.which("redis-server"), "redis-server is missing: run Scripts/setup test"
-        super().__init__(directory, "redis", REDIS_PERSISTENT="1")
-        self.url = re.search(r"redis://[^']+", self._run("env", "redis"))[0]
+        super().__init__(directory, "redis")

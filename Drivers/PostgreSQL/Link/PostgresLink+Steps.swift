@@ -29,8 +29,8 @@ extension PostgresLink {
             let error = DriverError(.rejected, during: "run", recovery: .giveUp, detail: detail)
             return self.fail(error, attempt: number)
         }
-        let settings = "\(self.configuration.schema.asIdentifier).settings"
-        let question = Statement("SELECT to_regclass($1) IS NOT NULL", .text(settings))
+        let table = "\(self.configuration.schema.asIdentifier).apps"
+        let question = Statement("SELECT to_regclass($1) IS NOT NULL", .text(table))
         self.ask(question, of: requests, attempt: number) { rows in
             if rows.boolean(0, 0) == true { self.checkSchema(number) } else { self.createSchema(number) }
         }

@@ -17,7 +17,7 @@ enum Schema {
             """
             DO $busbar$ BEGIN
                 PERFORM pg_advisory_xact_lock(\(Self.lockKey), hashtext(\(name.asLiteral)));
-                IF to_regclass(\("\(name.asIdentifier).settings".asLiteral)) IS NULL THEN
+                IF to_regclass(\("\(name.asIdentifier).apps".asLiteral)) IS NULL THEN
                     EXECUTE $migration$\(Self.text(named: name, isLogged: isLogged))$migration$;
                 END IF;
             END $busbar$

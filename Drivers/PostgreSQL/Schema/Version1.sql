@@ -5,12 +5,6 @@
 
 CREATE SCHEMA IF NOT EXISTS {schema};
 
-CREATE TABLE {schema}.settings (
-    version int NOT NULL,
-    is_logged boolean NOT NULL
-);
-INSERT INTO {schema}.settings VALUES (1, {logged});
-
 -- An app's log lies in a ring of six tables, its slots: one is written to, four are full, one is empty. Retention
 -- moves on to the empty one and truncates the oldest, so that nothing is ever deleted row by row.
 CREATE TABLE {schema}.apps (
@@ -80,19 +74,16 @@ CREATE INDEX outbox_ranked ON {schema}.outbox (app, place) WHERE place IS NOT NU
 CREATE INDEX outbox_unranked ON {schema}.outbox (written_by) WHERE place IS NULL;
 CREATE SEQUENCE {schema}.outbox_places;
 
--- What this schema is. Nodes of any version ask for it first, so it stays as it is in all later ones.
+-- What this schema is. Nodes of any version ask for it first, so it stays as it is in all later ones. A function and no table, so
+-- that it outlives whatever happens to the data.
 CREATE FUNCTION {schema}.schema_facts(OUT version int, OUT is_logged boolean)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
-    SELECT s.version, s.is_logged FROM settings s
-$$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT 1, {logged} $$;
 
 -- ---- apps ------------------------------------------------------------------------------------------------------------
 
 -- An app's number and channel; makes its slots when it is new.
 CREATE FUNCTION {schema}.open_app(wanted text, OUT app int, OUT channel text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
-DECLARE
-    persistence constant text := (SELECT CASE WHEN s.is_logged THEN '' ELSE 'UNLOGGED' END FROM settings s);
 BEGIN
     SELECT a.app, a.channel INTO open_app.app, open_app.channel FROM apps a WHERE a.name = wanted;
     IF FOUND THEN RETURN; END IF;
@@ -104,8 +95,8 @@ BEGIN
         VALUES (wanted, 'busbar_' || md5(quote_ident(current_schema()) || '.' || wanted))
         RETURNING a.app, a.channel INTO open_app.app, open_app.channel;
     FOR ring IN open_app.app * 6 .. open_app.app * 6 + 5 LOOP
-        EXECUTE format('CREATE %s TABLE log_%s (LIKE log INCLUDING ALL) WITH (autovacuum_enabled = false)',
-            persistence, ring);
+        EXECUTE format(
+            'CREATE {persistence} TABLE log_%s (LIKE log INCLUDING ALL) WITH (autovacuum_enabled = false)', ring);
         -- Attaching takes a weaker lock on the log than creating a partition does.
         EXECUTE format('ALTER TABLE log ATTACH PARTITION log_%s FOR VALUES IN (%s)', ring, ring);
     END LOOP;

@@ -34,11 +34,13 @@ struct PostgresSchemaTests {
         try await withNode(try server.configuration()) { _, _ in }
         let logged = await reasonForGivingUp(try server.configuration(query: "&logged=true"))
         #expect(logged?.code == .rejected && logged?.detail.contains("logged=false") == true)
-        try server.sql("UPDATE busbar.settings SET version = 99")
+        try server.sql(
+            "CREATE OR REPLACE FUNCTION busbar.schema_facts(OUT version int, OUT is_logged boolean) "
+                + "LANGUAGE sql AS 'SELECT 99, false'")
         let newer = await reasonForGivingUp(try server.configuration())
         #expect(newer?.code == .rejected && newer?.recovery == .giveUp)
         #expect(newer?.detail.contains("version 99") == true && newer?.detail.contains("up to 1") == true)
-        try server.sql("CREATE SCHEMA theirs; CREATE TABLE theirs.settings (a int)")
+        try server.sql("CREATE SCHEMA theirs; CREATE TABLE theirs.apps (a int)")
         let foreign = await reasonForGivingUp(try server.configuration(query: "&schema=theirs"))
         #expect(foreign?.code == .rejected && foreign?.detail.contains("?schema=") == true)
     }
