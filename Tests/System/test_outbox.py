@@ -9,14 +9,13 @@ from processes import BUSBAR, Process, eventually
 TOPICS = ["outbox-a", "outbox-b"]
 CONNECTIONS = 4
 TRANSACTIONS = 10_000
-KEY = "an-outbox-test-key-of-32-characters"
 
 
 class Reader:
     """`busbar subscribe` on one topic: killed and started again at the cursor that it printed last."""
 
     def __init__(self, topic, url):
-        self._command = [BUSBAR, "subscribe", topic, "--backplane", url, "--key", KEY]
+        self._command = [BUSBAR, "subscribe", topic, "--backplane", url]
         self._topic = topic
         self.heard = []
         self.gaps = 0
