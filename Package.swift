@@ -135,8 +135,8 @@ let package = Package(
         .testTarget(
             name: "BusbarHubTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore, .nioEmbedded,
-                .nioPosix,
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore,
+                .nioEmbedded, .nioPosix,
                 .logging,
             ]
         ),

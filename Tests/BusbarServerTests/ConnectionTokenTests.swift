@@ -19,7 +19,8 @@ struct ConnectionTokenTests {
         #expect(self.tokens.openClassic("garbage") == nil)
         #expect(self.tokens.openClassic("") == nil)
         #expect(
-            self.tokens.openClassic(self.tokens.coreToken(id: ConnectionTokens.randomID(), user: "", now: 0)) == nil)
+            self.tokens.openClassic(
+                self.tokens.coreToken(id: ConnectionTokens.randomID(of: NodeTag(bits: 7)), user: "", now: 0)) == nil)
         let empty = self.tokens.key.seal([], purpose: "classic.connection")
         #expect(self.tokens.openClassic(empty) == nil)
         let token = self.tokens.classicToken(id: "abc", user: "")
@@ -45,7 +46,7 @@ struct ConnectionTokenTests {
 
     @Test("of version 1 are bound to id, user and time")
     func long() throws {
-        let id = ConnectionTokens.randomID()
+        let id = ConnectionTokens.randomID(of: NodeTag(bits: 7))
         let token = self.tokens.coreToken(id: id, user: "a:b", now: 1_000)
         #expect(id.utf8.count == 22)
         #expect(token != id)
@@ -125,9 +126,16 @@ struct EncodingTests {
         #expect(HTTPDate.text(secondsSince1970: seconds) == text)
     }
 
+    @Test("ids of both generations say which node issued them", arguments: [0, 7, 0x8000_0000, UInt32.max])
+    func nodeTags(bits: UInt32) {
+        let tag = NodeTag(bits: bits)
+        #expect(NodeTag(connectionID: ConnectionTokens.randomID(of: tag)) == tag)
+        #expect(NodeTag(connectionID: RandomUUID.text(of: tag)) == tag)
+    }
+
     @Test("random ids have the usual form and do not repeat")
     func uuids() {
-        let texts = (0..<200).map { _ in RandomUUID.text() }
+        let texts = (0..<200).map { _ in RandomUUID.text(of: NodeTag(bits: 7)) }
         #expect(Set(texts).count == texts.count)
         for text in texts {
             #expect(text.split(separator: "-").map(\.count) == [8, 4, 4, 4, 12])

@@ -4,6 +4,7 @@ import itertools
 import json
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -17,10 +18,12 @@ class ClassicClient:
     """Connected and started at `url` when the initialiser returns. Its socket is read by a thread of its own.
 
     When a socket ends, the client reconnects to the next of `others` with the last cursor it was given, as a browser behind a
-    load balancer would, and again until one of them takes it.
+    load balancer would, and again until one of them takes it. The start request goes to `start_at` if that is named, and is
+    left out if it is empty. What it hears are calls of `heard`: texts, or messages that have one.
     """
 
-    def __init__(self, url, *others):
+    def __init__(self, url, *others, start_at=None, heard="messageReceived"):
+        self._heard_method = heard
         self._others = itertools.cycle(others) if others else None
         self._changed = threading.Condition()
         self._messages = []
@@ -38,7 +41,8 @@ class ClassicClient:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._wait(lambda: self._initialised, "initialisation")
-        assert self._get(url, "start")["Response"] == "started"
+        if start_at != "":
+            assert self.request(start_at or url, "start") == 200
 
     def _query(self, **more):
         query = {"clientProtocol": "1.5", "transport": "webSockets", "connectionData": HUBS, **more}
@@ -47,7 +51,16 @@ class ClassicClient:
     def _get(self, url, what):
         token = {} if what == "negotiate" else {"connectionToken": self._token}
         with urllib.request.urlopen(f"{url}/signalr/{what}?{self._query(**token)}", timeout=SECONDS) as response:
-            return json.load(response)
+            text = response.read()
+            return json.loads(text) if text else None
+
+    def request(self, url, what):
+        """The status of a request of this connection at any node."""
+        try:
+            self._get(url, what)
+            return 200
+        except urllib.error.HTTPError as error:
+            return error.code
 
     def _open(self, url, what, **more):
         address = f"{url.replace('http', 'ws', 1)}/signalr/{what}?{self._query(connectionToken=self._token, **more)}"
@@ -88,7 +101,7 @@ class ClassicClient:
             if "I" in envelope:
                 self._answers[envelope["I"]] = envelope
             self._initialised = self._initialised or envelope.get("S") == 1
-            self._messages += [each["A"] for each in envelope.get("M", []) if each.get("M") == "messageReceived"]
+            self._messages += [each["A"] for each in envelope.get("M", []) if each.get("M") == self._heard_method]
             self.cursor = envelope.get("C", self.cursor)
             self.groups_token = envelope.get("G", self.groups_token)
             self._changed.notify_all()
@@ -100,10 +113,14 @@ class ClassicClient:
     @property
     def heard(self):
         with self._changed:
-            return [text for [text] in self._messages]
+            return [self._text(value) for [value] in self._messages]
+
+    @staticmethod
+    def _text(value):
+        return value["text"] if isinstance(value, dict) else value
 
     def wait_to_hear(self, text):
-        self._wait(lambda: [text] in self._messages, f"'{text}'")
+        self._wait(lambda: any(self._text(value) == text for [value] in self._messages), f"'{text}'")
 
     def call(self, method, *arguments):
         number = str(next(self._calls))
@@ -113,6 +130,11 @@ class ClassicClient:
 
     def wait_to_reconnect(self):
         self._wait(lambda: self.reconnects, "reconnection")
+
+    def wait_to_end(self):
+        """Waits until the server has ended the connection's socket."""
+        self._reader.join(SECONDS)
+        assert not self._reader.is_alive()
 
     def close(self):
         self._is_closing = True

@@ -1,5 +1,6 @@
 import pathlib
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -80,6 +81,24 @@ def start_farm():
     for farm in farms:
         if farm.child.poll() is None:
             assert farm.stop() == 0
+
+
+@pytest.fixture
+def start_nodes(redis):
+    """Starts nodes of one app on the test's Redis, named `node 0` and so on, which nobody starts again when they end."""
+    nodes = []
+
+    def start_nodes(count):
+        for _ in range(count):
+            node = Server(backplane=redis.url, BUSBAR_KEY="a key of the tests' own", BUSBAR_NODE=f"node {len(nodes)}")
+            nodes.append(node)
+        return list(nodes)
+
+    yield start_nodes
+    for node in nodes:
+        if node.child.poll() is None:
+            node.child.send_signal(signal.SIGCONT)
+            assert node.stop() == 0
 
 
 @pytest.fixture

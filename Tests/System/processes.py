@@ -42,7 +42,7 @@ def eventually(condition, what, seconds=ANSWER_SECONDS):
 class Process:
     """A child process whose standard output is collected line by line."""
 
-    def __init__(self, name, command):
+    def __init__(self, name, command, **environment):
         OUTPUT.mkdir(parents=True, exist_ok=True)
         self.errors_path = OUTPUT / f"{name}-{os.getpid()}-{next(_numbers)}.stderr"
         self._changed = threading.Condition()
@@ -55,7 +55,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 encoding="utf-8",
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | environment,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -122,8 +122,9 @@ class Service(Process):
 class Server(Service):
     """`busbar serve` on a port of 127.0.0.1, listening when the initialiser returns. Port 0 is any free one."""
 
-    def __init__(self, port=0, backplane="memory:", *options):
-        super().__init__("serve", [BUSBAR, "serve", "--port", str(port), "--backplane", backplane, *options])
+    def __init__(self, port=0, backplane="memory:", *options, **environment):
+        command = [BUSBAR, "serve", "--port", str(port), "--backplane", backplane, *options]
+        super().__init__("serve", command, **environment)
         try:
             self.url, self.port = self.wait_until(self._address, START_SECONDS, "address printed")
         except AssertionError:

@@ -1,3 +1,4 @@
+package import Busbar
 package import BusbarProtocol
 
 /// One call of a client's method, on its way from a hub to whoever it is for. Independent of any client's protocol.
@@ -56,14 +57,14 @@ package struct GroupChange: Hashable, Sendable {
     }
 }
 
-/// Who waits for a group change: a node and the number of the wait there.
+/// Who waits for a group change, and who has to say so if it doesn't have the connection.
 package struct Requester: Hashable, Sendable {
-    package var node: String
-    package var waiter: UInt64
+    package var key: RequestKey
+    package var duty: AnswerDuty
 
-    package init(node: String, waiter: UInt64) {
-        self.node = node
-        self.waiter = waiter
+    package init(key: RequestKey, duty: AnswerDuty) {
+        self.key = key
+        self.duty = duty
     }
 }
 

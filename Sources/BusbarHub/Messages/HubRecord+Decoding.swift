@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 package import NIOCore
 
@@ -77,7 +78,10 @@ private struct HubRecordReader {
     mutating func groupCommand(_ action: GroupChange.Action, hub: String) throws(HubRecordError) -> HubRecord {
         let group = try self.name()
         let connectionID = try self.name()
-        let requester = Requester(node: try self.name(), waiter: try self.integer(UInt64.self))
+        guard let key = self.bytes.readRequestKey(), let duty = self.bytes.readAnswerDuty() else {
+            throw HubRecordError(.malformed, "a group change without a requester")
+        }
+        let requester = Requester(key: key, duty: duty)
         return .groupCommand(
             GroupChange(action, hub: hub, group: group, connectionID: connectionID),
             requester: requester

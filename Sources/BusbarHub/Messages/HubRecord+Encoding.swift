@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 package import NIOCore
 
@@ -5,7 +6,7 @@ package import NIOCore
 ///
 ///     version(1) kind(1) hub
 ///     message:       audience(1) [name] [exceptCount(2) except…] method flags(1) arguments(4+) [callerState(4+)]
-///     group change:  group connectionID node waiter(8)
+///     group change:  group connectionID key(20) duty(1 or 13)
 ///
 /// Names are two bytes of length and UTF-8. A node that meets a version or kind it does not know drops the record.
 enum HubRecordFormat {
@@ -34,8 +35,8 @@ extension HubRecord {
             writer.begin(change.action == .add ? .groupAdd : .groupRemove, hub: change.hub)
             writer.write(name: change.group)
             writer.write(name: change.connectionID)
-            writer.write(name: requester.node)
-            writer.buffer.writeInteger(requester.waiter)
+            writer.buffer.write(requester.key)
+            writer.buffer.write(requester.duty)
         }
         return try writer.finish()
     }
@@ -46,9 +47,8 @@ extension HubRecord {
         case .message(let message):
             64 + message.hub.utf8.count + message.method.utf8.count + message.arguments.bytes.readableBytes
                 + (message.callerState?.bytes.readableBytes ?? 0) + message.audience.estimatedBytes
-        case .groupCommand(let change, let requester):
+        case .groupCommand(let change, _):
             64 + change.hub.utf8.count + change.group.utf8.count + change.connectionID.utf8.count
-                + requester.node.utf8.count
         }
     }
 }

@@ -4,7 +4,7 @@ public struct HubSendError: Error, Hashable, Sendable, CustomStringConvertible {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         public let name: String
 
-        private init(_ name: String) { self.name = name }
+        init(_ name: String) { self.name = name }
 
         public var description: String { self.name }
 
@@ -17,10 +17,15 @@ public struct HubSendError: Error, Hashable, Sendable, CustomStringConvertible {
         /// The bus has not accepted the message: the backplane is away and the offline policy or the deadline said no.
         /// Sending again later may succeed.
         public static let notAccepted = Self("notAccepted")
+        /// The node of the connection is gone, or went before it answered. Whether the change of a group took place is
+        /// unknown, and so is where the client goes on; trying again is harmless.
+        public static let nodeGone = Self("nodeGone")
+        /// A node has as many requests of others as it can take. Trying again later may succeed.
+        public static let overloaded = Self("overloaded")
         /// Nobody confirmed the change of a group in time. Trying again is harmless.
         public static let timedOut = Self("timedOut")
         /// The connection is in as many groups as it may be in. Raise ``HubConfiguration/groupLimit`` or leave one.
-        /// Told by the node of the connection, so only a caller on the same node hears of it; the node logs it always.
+        /// The node of the connection logs it too.
         public static let tooManyGroups = Self("tooManyGroups")
         /// The runtime has stopped or stops.
         public static let stopped = Self("stopped")

@@ -9,6 +9,15 @@ package enum HubTopics {
     package static func group(_ group: String, hub: String) -> Topic { Topic("\(Self.prefix)g/\(hub)/\(group)") }
     package static func user(_ user: String, hub: String) -> Topic { Topic("\(Self.prefix)u/\(hub)/\(user)") }
     package static func connection(_ id: String) -> Topic { Topic("\(Self.prefix)c/\(id)") }
+
+    /// What nodes tell all others about themselves.
+    package static let nodes = Topic("\(Self.prefix)nodes")
+    /// What every topic for one node begins with.
+    package static let nodePrefix = "\(Self.prefix)n/"
+    /// What is for one node and nobody else.
+    package static func node(_ process: UInt64) -> Topic { Topic("\(Self.nodePrefix)\(String(process, radix: 36))") }
+    /// What is for the node that has a connection: requests, and where it lives, in one order.
+    package static func owner(of id: String) -> Topic { Topic("\(Self.prefix)o/\(id)") }
 }
 
 extension HubRecord {

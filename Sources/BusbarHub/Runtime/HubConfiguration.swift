@@ -54,8 +54,10 @@ public struct HubConfiguration: Hashable, Sendable {
     public var endingTimeout: Duration = .seconds(5)
     /// Groups that one connection may be in. Beyond: joining fails.
     public var groupLimit = 10_000
-    /// How long a change of a group may take to come back through the backplane.
+    /// How long a change of a group may take, the node of the connection being alive.
     public var groupTimeout: Duration = .seconds(30)
+    /// What people call this node, in logs and lists of nodes; empty: a random word. At most 64 bytes.
+    public var nodeName = ""
     /// Bytes of hub messages that may wait for one event loop before the bus is slowed down.
     public var laneLimitBytes = 4 << 20
     /// Bytes that are replayed to, or held for, a classic client that comes back.
@@ -112,6 +114,7 @@ extension HubConfiguration {
         try require(self.replayLimitBytes >= 65_536, "replayLimitBytes", "must be at least 65536")
         try require(self.endingTimeout > .zero, "endingTimeout", "must be above zero")
         try require(self.groupTimeout > .zero, "groupTimeout", "must be above zero")
+        try require(self.nodeName.utf8.count <= 64, "nodeName", "must have at most 64 bytes")
         try require(self.groupLimit > 0, "groupLimit", "must be above zero")
         try require(classic.connectionLimit > 0, "classic.connectionLimit", "must be above zero")
     }

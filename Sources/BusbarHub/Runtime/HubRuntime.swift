@@ -11,7 +11,7 @@ public final class HubRuntime: Sendable {
     /// Classic connections: known by id, outliving their sockets.
     package var classic: ClassicConnections { ClassicConnections(runtime: self) }
     let services: RuntimeServices
-    let classicDirectory: ClassicDirectory
+    var classicDirectory: ClassicDirectory { self.services.classicDirectory }
     private let channels = Atomic<UInt64>(0)
     private let loops: [LoopHandle]
     private let handles: [ObjectIdentifier: LoopHandle]
@@ -32,12 +32,10 @@ public final class HubRuntime: Sendable {
         try configuration.validate()
         let eventLoops = Array(eventLoops.makeIterator())
         self.hubs = try HubTable(hubs)
-        let services = RuntimeServices(
-            bus: bus, configuration: configuration, hubs: self.hubs, logger: logger, loops: eventLoops.count)
+        let services = RuntimeServices(bus: bus, configuration: configuration, hubs: self.hubs, logger: logger)
         var limits = SubscriberLimits()
         limits.queuedBytes = configuration.laneLimitBytes
         self.services = services
-        self.classicDirectory = ClassicDirectory(limit: configuration.classic.connectionLimit)
         let wakeUp = TapWakeUp()
         let tap = bus.tap(limits: limits) { wakeUp.call() }
         self.loops = eventLoops.map { LoopHandle(eventLoop: $0, services: services, frontier: tap.frontier) }
@@ -52,11 +50,9 @@ public final class HubRuntime: Sendable {
     /// Runs hub methods and lifetime events until cancelled; past its return nothing of them is running, and
     /// connections that were left are let go of without a disconnected event. To be run once; ``drain(timeout:)`` first.
     public func run() async throws {
-        let services = self.services
         let ticks = self.loops.map { handle in
             handle.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
                 handle.session.value.tick(now: handle.eventLoop.now)
-                services.groupWaits.expire(now: handle.eventLoop.now)
             }
         }
         defer {
@@ -65,11 +61,11 @@ public final class HubRuntime: Sendable {
         }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.learnPlace() }
+            group.addTask { await self.services.nodes.run { await self.serve($0) } }
             await self.services.mailbox.run()
             group.cancelAll()
         }
-        services.beginDraining()
-        services.groupWaits.close()
+        self.services.beginDraining()
         for handle in self.loops {
             try? await handle.eventLoop.submit { handle.session.value.stop() }.get()
         }
@@ -93,7 +89,6 @@ public final class HubRuntime: Sendable {
         for handle in self.loops {
             try await handle.eventLoop.submit { handle.session.value.tick(now: now) }.get()
         }
-        self.services.groupWaits.expire(now: now)
     }
 
     /// The token that a classic client in these groups carries.
@@ -107,8 +102,8 @@ public final class HubRuntime: Sendable {
         for handle in self.loops { try? await handle.eventLoop.submit {}.get() }
     }
 
-    /// Tells every client to go elsewhere, runs their disconnected events and returns when all are done or `timeout`
-    /// is over.
+    /// Tells every client to go elsewhere, runs their disconnected events, tells the other nodes that this one ends, and
+    /// returns when all is done or `timeout` is over.
     ///
     /// New connections are refused from the call on.
     public func drain(timeout: Duration = .seconds(5)) async {
@@ -118,11 +113,23 @@ public final class HubRuntime: Sendable {
         }
         let clock = ContinuousClock()
         let deadline = clock.now + timeout
-        while clock.now < deadline {
-            if await self.sessionCount() == 0 { return }
+        while clock.now < deadline, await self.sessionCount() > 0 {
+            do { try await clock.sleep(for: .milliseconds(20)) } catch { return }
+        }
+        self.services.nodes.leave()
+        while clock.now < deadline, self.services.nodes.hasMail {
             do { try await clock.sleep(for: .milliseconds(20)) } catch { return }
         }
     }
+
+    /// The nodes of the app that are alive, this one first.
+    package var nodes: [Membership.Member] { self.services.nodes.members }
+
+    /// Whether every node that lives is among ``nodes``: about a second after the start.
+    package var knowsAllNodes: Bool { self.services.nodes.isSettled }
+
+    /// What ids of connections that begin here carry in front.
+    package var nodeTag: NodeTag { self.services.nodes.tag }
 
     /// How many connections there are, those that are ending included.
     package func sessionCount() async -> Int {
@@ -167,29 +174,38 @@ extension HubRuntime {
 
 extension HubRuntime: HubPublisher {
     package func publish(_ message: HubMessage) async throws(HubSendError) {
-        try await self.publish(.message(message))
-    }
-
-    package func changeGroup(_ change: GroupChange) async throws(HubSendError) {
-        let waits = self.services.groupWaits
-        let id = waits.begin(deadline: .now() + TimeAmount(self.configuration.groupTimeout))
-        do throws(HubSendError) {
-            try await self.publish(
-                .groupCommand(change, requester: Requester(node: self.services.node, waiter: id)))
-        } catch {
-            waits.abandon(id)
-            throw error
+        let record = HubRecord.message(message)
+        let bytes = try record.encoded(), topic = record.topic
+        if case .connection(let id) = message.audience, await self.isToBeSpared(id, topic) {
+            return self.services.bus.deliverLocally(bytes, to: topic)
         }
-        try await waits.wait(for: id)
-    }
-
-    private func publish(_ record: HubRecord) async throws(HubSendError) {
-        let bytes = try record.encoded()
         do throws(BusError) {
-            try await self.services.bus.publish(bytes, to: record.topic)
+            try await self.services.bus.publish(bytes, to: topic)
         } catch {
             throw HubSendError(error)
         }
+    }
+
+    /// Whether a message to a connection need not wait for the broker, which is away: the connection is here and its
+    /// client can be sent to.
+    ///
+    /// Order holds for whoever waits for one send before the next: what came before has come back or was refused.
+    private func isToBeSpared(_ id: String, _ topic: Topic) async -> Bool {
+        guard !self.services.bus.isLive(for: topic), self.services.connections.isHere(id) else { return false }
+        guard let ticket = self.classicDirectory.ticket(of: id) else { return true }
+        return await withCheckedContinuation { continuation in
+            self.classicDirectory.perform(ticket) { continuation.resume(returning: $0?.isReachable == true) }
+        }
+    }
+
+    package func changeGroup(_ change: GroupChange) async throws(HubSendError) {
+        let answer = try await self.services.nodes.askOwner(
+            of: change.connectionID, in: HubTopics.group(change.group, hub: change.hub),
+            timeout: self.configuration.groupTimeout
+        ) { requester throws(HubSendError) in
+            try HubRecord.groupCommand(change, requester: requester).encoded()
+        }
+        if let refusal = answer?.refusal { throw refusal }
     }
 }
 

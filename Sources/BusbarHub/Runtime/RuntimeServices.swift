@@ -12,20 +12,23 @@ final class RuntimeServices: Sendable {
     let logger: Logger
     let metrics = RuntimeMetrics()
     let mailbox = WorkMailbox()
-    let groupWaits: GroupWaits
     let groupsToken: GroupsToken
-    /// Names this runtime in records that ask for an answer.
-    let node: String
+    let classicDirectory: ClassicDirectory
+    let connections: LocalConnections
+    let nodes: NodeExchange
     private let draining = Atomic<Bool>(false)
 
-    init(bus: Bus, configuration: HubConfiguration, hubs: HubTable, logger: Logger, loops: Int) {
+    init(bus: Bus, configuration: HubConfiguration, hubs: HubTable, logger: Logger) {
         self.bus = bus
         self.configuration = configuration
         self.hubs = hubs
         self.logger = logger
-        self.groupWaits = GroupWaits(loops: loops)
         self.groupsToken = GroupsToken(key: bus.configuration.farmKey ?? .generate())
-        self.node = String(UInt64.random(in: .min ... .max), radix: 36)
+        self.classicDirectory = ClassicDirectory(limit: configuration.classic.connectionLimit)
+        self.connections = LocalConnections(classic: self.classicDirectory)
+        self.nodes = NodeExchange(
+            bus: bus, name: configuration.nodeName, connections: self.connections, mailbox: self.mailbox, logger: logger
+        )
     }
 
     /// Whether new connections are refused.

@@ -131,8 +131,8 @@ final class SessionLoop {
                 self.fanOut.beginRun(message, topic: record.topic)
             case .groupCommand(let change, let requester):
                 self.closeRun()
-                let refusal = self.apply(change, topic: record.topic)
-                if requester.node == self.services.node { self.services.groupWaits.passed(requester.waiter, refusal) }
+                let verdict = self.apply(change, topic: record.topic)
+                if self.services.nodes.groupChangePassed(requester, verdict) { self.lookFurther(change, requester) }
             }
         }
         self.closeRun()
@@ -163,27 +163,41 @@ final class SessionLoop {
         self.fanOut.endRun()
     }
 
-    /// Carries a change of a group out if its connection is here. Returns why it was not.
-    private func apply(_ change: GroupChange, topic: Topic) -> HubSendError? {
-        guard let slot = self.slots[change.connectionID], let recipient = self.recipients[Int(slot)],
-            self.audiences.contains(slot, HubTopics.all(hub: change.hub))
-        else { return nil }
+    /// Carries a change of a group out if its connection is here.
+    private func apply(_ change: GroupChange, topic: Topic) -> GroupVerdict {
+        guard let slot = self.slots[change.connectionID], let recipient = self.recipients[Int(slot)] else {
+            return .notHere
+        }
+        guard self.audiences.contains(slot, HubTopics.all(hub: change.hub)) else { return .done }
         switch change.action {
         case .add:
             let limit = self.services.configuration.groupLimit
             if recipient.groupCount >= limit, !self.audiences.contains(slot, topic) {
                 self.services.tooManyGroups(recipient.id, hub: change.hub)
-                return HubSendError(.tooManyGroups, "the connection is in \(limit) groups, as many as it may be in")
+                return .refused(
+                    HubSendError(.tooManyGroups, "the connection is in \(limit) groups, as many as it may be in"))
             }
-            guard self.audiences.join(slot, topic) else { return nil }
+            guard self.audiences.join(slot, topic) else { return .done }
             recipient.groupCount += 1
         case .remove:
-            guard self.audiences.leave(slot, topic) else { return nil }
+            guard self.audiences.leave(slot, topic) else { return .done }
             recipient.groupCount -= 1
         }
         recipient.owner?.groupChanged(change)
         if recipient.takesBundles { self.fanOut.touch(recipient) }
-        return nil
+        return .done
+    }
+
+    /// Carries a change out where every event loop has come past it without meeting the connection: a classic one was
+    /// on its way from one loop to another.
+    private func lookFurther(_ change: GroupChange, _ requester: Requester) {
+        let nodes = self.services.nodes, topic = HubTopics.group(change.group, hub: change.hub)
+        guard let ticket = self.services.classicDirectory.ticket(of: change.connectionID) else {
+            return nodes.groupChangeEnded(requester, .notHere)
+        }
+        self.services.classicDirectory.perform(ticket) { session in
+            nodes.groupChangeEnded(requester, session?.loop.apply(change, topic: topic) ?? .notHere)
+        }
     }
 }
 

@@ -116,17 +116,39 @@ final class TapPump: Sendable {
         }
         var batch = LaneBatch(records: [], frontier: delivery.frontier, bytes: 256)
         batch.records.reserveCapacity(delivery.messages.count)
-        for message in delivery.messages where message.topic.name.hasPrefix(HubTopics.prefix) {
+        for message in delivery.messages where self.isOurs(message.topic) {
+            if NodeRecord.isOne(message.payload) {
+                if let record = NodeRecord(decoding: message.payload) {
+                    self.services.nodes.receive(record)
+                } else {
+                    self.skip("malformed")
+                }
+                continue
+            }
             do {
-                batch.records.append(
-                    LaneRecord(topic: message.topic, content: try HubRecord(decoding: message.payload)))
+                let record = try HubRecord(decoding: message.payload)
+                if case .groupCommand(let change, let requester) = record {
+                    self.services.nodes.groupChangeArrived(
+                        requester, of: change.connectionID, loops: self.loops.count)
+                }
+                batch.records.append(LaneRecord(topic: message.topic, content: record))
                 batch.bytes += message.cost
             } catch {
-                self.services.metrics.poison.increment()
-                self.services.logger.error("a hub record can't be read and is skipped", metadata: ["error": "\(error)"])
+                self.skip("\(error)")
             }
         }
         return batch
+    }
+
+    /// Whether a topic is one of hub runtimes, and not another node's.
+    private func isOurs(_ topic: Topic) -> Bool {
+        guard topic.name.hasPrefix(HubTopics.prefix) else { return false }
+        return !topic.name.hasPrefix(HubTopics.nodePrefix) || topic == self.services.nodes.topic
+    }
+
+    private func skip(_ why: String) {
+        self.services.metrics.poison.increment()
+        self.services.logger.error("a hub record can't be read and is skipped", metadata: ["error": "\(why)"])
     }
 }
 

@@ -39,8 +39,10 @@ package enum ClassicStart: Hashable, Sendable {
     case started
     /// The connected event failed: answer 500.
     case failed
-    /// No such connection on this node.
+    /// No node has such a connection.
     case unknown
+    /// The node of the connection is gone or can't be asked: answer 503.
+    case unreachable
 }
 
 /// The text of a cursor can't be one: answer 400.
@@ -52,7 +54,7 @@ package struct MalformedClassicCursor: Error, Hashable, Sendable {
 package struct ClassicConnections: Sendable {
     let runtime: HubRuntime
 
-    private var directory: ClassicDirectory { self.runtime.classicDirectory }
+    var directory: ClassicDirectory { self.runtime.classicDirectory }
 
     /// Checks a `messageId` before the channel is opened. Unknown and foreign cursors are fine: they mean "from now".
     package func checkCursor(_ text: String?) throws(MalformedClassicCursor) {
@@ -74,27 +76,6 @@ package struct ClassicConnections: Sendable {
         return channel
     }
 
-    /// Runs the connected event once per connection and returns when it is done.
-    package func start(id: String) async -> ClassicStart {
-        guard let ticket = self.directory.ticket(of: id) else { return .unknown }
-        return await withCheckedContinuation { continuation in
-            self.directory.perform(ticket) { session in
-                if let session {
-                    session.start(continuation)
-                } else {
-                    continuation.resume(returning: .unknown)
-                }
-            }
-        }
-    }
-
-    /// Ends a connection on its client's wish, whether it has a channel or not. Returns at once; unknown ids are
-    /// ignored.
-    package func abort(id: String) {
-        guard let ticket = self.directory.ticket(of: id) else { return }
-        self.directory.perform(ticket) { $0?.abort() }
-    }
-
     /// Brings a channel and its connection together on the channel's loop, wherever the connection is.
     ///
     /// The newest channel decides where the connection belongs: each claim has the loop that was claimed before send the
@@ -104,11 +85,15 @@ package struct ClassicConnections: Sendable {
         let loop = handle.session.value
         let ticket: ClassicDirectory.Ticket
         let previous: LoopHandle
-        switch self.directory.claim(channel.opening.identity.id, for: handle, channel: channel.number) {
+        let id = channel.opening.identity.id
+        // Why: a client that comes back was somewhere before, and that node may be alive.
+        let isFirst = if case .connect = channel.opening.kind { true } else { false }
+        switch self.directory.claim(id, for: handle, channel: channel.number, isOwned: isFirst) {
         case .stale: return channel.end(.normal)
         case .full: return channel.end(.goingAway)
         case .new(let ticket):
             let session = ClassicSession(self.runtime, handle, ticket, ClassicState(channel.opening, self.runtime))
+            if !isFirst { self.announceMove(of: session, ticket) }
             return session.open(channel)
         case .known(let known, let home): (ticket, previous) = (known, home)
         }

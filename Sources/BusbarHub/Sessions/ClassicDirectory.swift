@@ -21,6 +21,9 @@ final class ClassicDirectory: Sendable {
     private struct Home {
         var handle: LoopHandle
         var newest: ClassicLifecycle.Channel
+        /// Whether requests of other nodes about the connection are for this one: not yet, as long as the node that had
+        /// it may serve them.
+        var isOwned: Bool
     }
 
     private struct State {
@@ -38,11 +41,16 @@ final class ClassicDirectory: Sendable {
     }
 
     /// Makes `handle` the home of the connection, for a channel of the newest number that the connection has seen.
-    func claim(_ id: String, for handle: LoopHandle, channel: ClassicLifecycle.Channel) -> Claim {
+    ///
+    /// - Parameter isOwned: of a connection that was not known: whether no other node can have it.
+    func claim(
+        _ id: String, for handle: LoopHandle, channel: ClassicLifecycle.Channel, isOwned: Bool = true
+    ) -> Claim {
         self.state.withLock { state in
-            let home = Home(handle: handle, newest: channel)
+            var home = Home(handle: handle, newest: channel, isOwned: isOwned)
             if let ticket = state.tickets[id], let old = state.homes[ticket] {
                 guard old.newest <= channel else { return .stale }
+                home.isOwned = old.isOwned
                 state.homes[ticket] = home
                 return .known(ticket, at: old.handle)
             }
@@ -55,6 +63,21 @@ final class ClassicDirectory: Sendable {
     }
 
     func ticket(of id: String) -> Ticket? { self.state.withLock { $0.tickets[id] } }
+
+    func owns(_ id: String) -> Bool {
+        self.state.withLock { state in state.tickets[id].flatMap { state.homes[$0]?.isOwned } ?? false }
+    }
+
+    /// The log says that the connection lives here.
+    func confirm(_ id: String) {
+        self.state.withLock { state in
+            if let ticket = state.tickets[id] { state.homes[ticket]?.isOwned = true }
+        }
+    }
+
+    /// The connection lives on another node from here on. The id is free.
+    /// - Returns: what is left of it here.
+    func release(_ id: String) -> Ticket? { self.state.withLock { $0.tickets.removeValue(forKey: id) } }
 
     func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket]?.handle } }
 

@@ -42,6 +42,8 @@ package struct ClassicLifecycle: Sendable {
         case runDisconnected(Disconnection)
         /// Run it now, beside work that doesn't end.
         case forceDisconnected(Disconnection)
+        /// Finish all work that waits; no event is run.
+        case windUp
         /// Nothing is left to do.
         case forget
     }
@@ -56,6 +58,8 @@ package struct ClassicLifecycle: Sendable {
         case live(Channel, since: NIODeadline)
         case away(until: NIODeadline)
         case ending(Disconnection, stage: Stage, deadline: NIODeadline)
+        /// Another node has the connection; what was begun here is brought to its end.
+        case movedAway(until: NIODeadline)
         case ended
 
         enum Stage: Sendable { case cancelled, forced }
@@ -88,7 +92,7 @@ package struct ClassicLifecycle: Sendable {
     package var takesCalls: Bool {
         switch self.state {
         case .live, .away: true
-        case .new, .ending, .ended: false
+        case .new, .ending, .movedAway, .ended: false
         }
     }
 
@@ -96,7 +100,7 @@ package struct ClassicLifecycle: Sendable {
     package var isOver: Bool {
         switch self.state {
         case .new, .live, .away: false
-        case .ending, .ended: true
+        case .ending, .movedAway, .ended: true
         }
     }
 
@@ -191,6 +195,21 @@ package struct ClassicLifecycle: Sendable {
         self.endChannelIfOpen(.normal) + self.end(Disconnection(.serverStopping), now: now)
     }
 
+    /// The client has come back on another node, which has the connection now: its end is told there.
+    package mutating func movedAway(now: NIODeadline) -> [Effect] {
+        guard !self.isOver else { return [] }
+        let channel = self.endChannelIfOpen(.normal)
+        self.state = .movedAway(until: now + self.timeouts.disconnect)
+        return channel + [.unregister, .windUp]
+    }
+
+    /// All work that was begun before the connection moved away is done.
+    package mutating func woundUp() -> [Effect] {
+        guard case .movedAway = self.state else { return [] }
+        self.state = .ended
+        return [.forget]
+    }
+
     private func endChannelIfOpen(_ ending: OutletEnding) -> [Effect] {
         self.channel == nil ? [] : [.endChannel(ending)]
     }
@@ -223,6 +242,8 @@ package struct ClassicLifecycle: Sendable {
             guard now >= deadline else { return [] }
             self.state = .ending(disconnection, stage: .forced, deadline: deadline)
             return [.forceDisconnected(disconnection)]
+        case .movedAway(let until):
+            return now >= until ? self.woundUp() : []
         case .ending(_, .forced, _), .new, .ended:
             return []
         }

@@ -25,6 +25,25 @@ extension ClassicSession {
         if self.state.queue.isFull { self.pauseReading() }
     }
 
+    /// Takes a call that came by a request of its own, which its result answers.
+    func post(_ text: ByteBuffer, _ reply: ClassicReply) {
+        guard self.state.lifecycle.takesCalls else { return reply.resume(.unknown) }
+        guard !self.state.queue.isFull else { return reply.resume(.busy) }
+        var invocation: ClassicInvocation
+        do throws(ProtocolError) {
+            invocation = try ClassicJSON.parseInvocation(text)
+        } catch {
+            return reply.resume(.malformed(error.detail))
+        }
+        guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
+            let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
+            return reply.resume(invocation, .failure(self.text(failure, invocation)))
+        }
+        invocation.arguments = invocation.arguments.copy()
+        invocation.state = invocation.state?.copy()
+        self.offer(.posted(invocation, hub, reply), bytes: text.readableBytes)
+    }
+
     /// `/start`: the connected event runs once per connection, the answer comes when it has run.
     func start(_ continuation: CheckedContinuation<ClassicStart, Never>) {
         self.state.starts.append(continuation)
@@ -65,6 +84,20 @@ extension ClassicSession {
                 let outcome = await hub.invoke(call, context: context, publisher: runtime)
                 route.perform { $0.callFinished(invocation, outcome, channel: channel) }
             }
+        case .posted(let invocation, let hub, let reply):
+            runtime.services.metrics.invocations.increment()
+            let call = RegisteredHub.Invocation(
+                method: invocation.method, arguments: invocation.arguments, rules: .classic)
+            self.submit(context) {
+                let outcome = await hub.invoke(call, context: context, publisher: runtime)
+                route.perform { session in
+                    let (result, failure) = session.result(of: invocation, outcome)
+                    reply.resume(invocation, result)
+                    session.workFinished(failure, "a call failed")
+                }
+            }
+        case .woundUp:
+            self.perform(self.state.lifecycle.woundUp())
         case .disconnected(let disconnection):
             // Why: an event that takes long is still running when it would be forced.
             guard !self.state.isDisconnecting else { return }
@@ -104,18 +137,21 @@ extension ClassicSession {
     private func callFinished(
         _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, channel: ClassicLifecycle.Channel
     ) {
-        var failure: HubFailure?
-        let result: ClassicResult
-        switch outcome {
-        case .void: result = .success()
-        case .value(let value): result = .success(value)
-        case .failed(let why):
-            failure = why
-            result = .failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data)
-        }
+        let (result, failure) = self.result(of: invocation, outcome)
         // Why: on a new channel the client has given up the calls of the old one.
         if self.channel?.number == channel { self.answer(invocation.invocationID, result) }
         self.workFinished(failure, "a call failed")
+    }
+
+    private func result(
+        of invocation: ClassicInvocation, _ outcome: InvocationOutcome
+    ) -> (ClassicResult, HubFailure?) {
+        switch outcome {
+        case .void: (.success(), nil)
+        case .value(let value): (.success(value), nil)
+        case .failed(let why):
+            (.failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data), why)
+        }
     }
 
     private func text(_ failure: HubFailure, _ invocation: ClassicInvocation) -> String {

@@ -112,6 +112,12 @@ final class ClassicSession {
 
     func aborted() { self.perform(self.state.lifecycle.aborted(now: self.now)) }
 
+    /// Another node has the connection.
+    func movedAway() { self.perform(self.state.lifecycle.movedAway(now: self.now)) }
+
+    /// Whether the client can be sent to.
+    var isReachable: Bool { self.channel?.outlet != nil && self.recipient?.isListening == true }
+
     func endChannel(_ ending: OutletEnding) {
         self.catchUp = nil
         self.recipient?.isListening = false
@@ -232,6 +238,8 @@ final class ClassicSession {
         case .forceDisconnected(let disconnection):
             self.state.isForced = true
             self.start(.disconnected(disconnection))
+        case .windUp:
+            self.offer(.woundUp)
         case .forget:
             self.forget()
         }
@@ -266,6 +274,7 @@ extension ClassicSession: SessionOwner {
     func stop() {
         self.drain()
         self.perform(self.state.lifecycle.disconnectedFinished())
+        self.perform(self.state.lifecycle.woundUp())
     }
 }
 

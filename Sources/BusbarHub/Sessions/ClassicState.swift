@@ -7,7 +7,11 @@ struct ClassicState: Sendable {
         case connected
         case reconnected(channel: ClassicLifecycle.Channel)
         case call(ClassicInvocation, RegisteredHub, channel: ClassicLifecycle.Channel)
+        /// A call that did not come over the channel; its result goes back to where it came from.
+        case posted(ClassicInvocation, RegisteredHub, ClassicReply)
         case disconnected(Disconnection)
+        /// Nothing of a connection that moved away is left to do.
+        case woundUp
     }
 
     let context: ConnectionContext

@@ -258,12 +258,14 @@ extension CoreSession {
         case .register:
             if let recipient = self.recipient {
                 self.loop.register(recipient, hubs: [self.hub.name], userID: self.context.userID)
+                self.runtime.services.connections.add(recipient.id)
                 self.meter?.increment()
             }
         case .unregister:
             if let recipient = self.recipient {
                 recipient.isListening = false
                 self.loop.unregister(recipient)
+                self.runtime.services.connections.remove(recipient.id)
                 self.meter?.decrement()
                 self.recipient = nil
             }

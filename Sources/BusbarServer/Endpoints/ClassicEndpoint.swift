@@ -1,3 +1,4 @@
+package import Busbar
 import BusbarHub
 import BusbarProtocol
 import NIOCore
@@ -42,8 +43,10 @@ extension Router {
         switch route {
         case .start: return self.start(id, call)
         case .abort:
-            self.runtime.classic.abort(id: id)
-            return .respond(HTTPResponse(status: 200, contentType: "text/plain"))
+            return .eventually {
+                await self.runtime.classic.abort(id: id)
+                return .respond(HTTPResponse(status: 200, contentType: "text/plain"))
+            }
         case .connect: return self.receive(id, .connect, transport, hubs, call)
         case .reconnect, .poll, .bare:
             return self.receive(id, .reconnect(cursor: call.query["messageId"]), transport, hubs, call)
@@ -72,7 +75,7 @@ extension Router {
 
     private func negotiation(_ call: HubRequest) -> ByteBuffer {
         let settings = self.runtime.configuration.classic
-        let id = RandomUUID.text()
+        let id = RandomUUID.text(of: self.runtime.nodeTag)
         var answer = ClassicNegotiation(
             url: ClassicRoute.negotiateBase(of: call.http.path),
             connectionToken: self.tokens.classicToken(id: id, user: call.userName),
@@ -106,7 +109,8 @@ extension Router {
             switch await self.runtime.classic.start(id: id) {
             case .started: .respond(self.json(ClassicJSON.startResponse, for: call))
             case .failed: .respond(.text(500))
-            case .unknown: .respond(.text(404, "There is no such connection here."))
+            case .unknown: .respond(.text(404, "There is no such connection."))
+            case .unreachable: .respond(.text(503, "The node of the connection does not answer."))
             }
         }
     }
@@ -167,11 +171,11 @@ struct ClassicScriptSource: Sendable {
     }
 }
 
-/// Random identifiers in the usual form: lower case with hyphens.
+/// Identifiers in the usual form, lower case with hyphens: which node issued it, and 90 random bits.
 package enum RandomUUID {
-    package static func text() -> String {
+    package static func text(of node: NodeTag) -> String {
         var generator = SystemRandomNumberGenerator()
-        let high = generator.next() & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
+        let high = generator.next() & 0x0000_0000_FFFF_0FFF | 0x4000 | UInt64(node.bits) << 32
         let low = generator.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
         func hex(_ number: UInt64, _ digits: Int) -> String {
             let text = String(number, radix: 16)

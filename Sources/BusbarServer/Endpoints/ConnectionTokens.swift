@@ -38,9 +38,9 @@ package struct ConnectionTokens: Sendable {
         package let issued: Int
     }
 
-    /// A public id of 22 characters that needs no secrecy.
-    package static func randomID() -> String {
-        Base64URL.encode(Self.randomBytes(16))
+    /// A public id of 22 characters that needs no secrecy: which node issued it, and 96 random bits.
+    package static func randomID(of node: NodeTag) -> String {
+        Base64URL.encode(node.bytes + Self.randomBytes(12))
     }
 
     package func coreToken(id: String, user: String, now: Int) -> String {

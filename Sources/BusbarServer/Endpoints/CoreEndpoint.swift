@@ -47,7 +47,7 @@ extension Router {
             let id = self.tokens.shortCoreID(user: call.userName, now: now)
             body = CoreNegotiation.body(version: 0, connectionID: id, token: id)
         case .version(let version):
-            let id = ConnectionTokens.randomID()
+            let id = ConnectionTokens.randomID(of: self.runtime.nodeTag)
             let token = self.tokens.coreToken(id: id, user: call.userName, now: now)
             body = CoreNegotiation.body(version: version, connectionID: id, token: token)
         }
@@ -119,7 +119,7 @@ extension Router {
         case .failure(let refusal): return .respond(refusal.response)
         case .success(let text): accept = text
         }
-        var id = ConnectionTokens.randomID()
+        var id = ConnectionTokens.randomID(of: self.runtime.nodeTag)
         var claim: CoreClaim?
         switch known {
         case .missing: break

@@ -40,7 +40,8 @@ final class Router: HTTPService {
         }
         switch request.path {
         case "/health": return .respond(self.health(request, failure: nil, word: "alive"))
-        case "/health/ready": return .respond(self.health(request, failure: self.readiness(), word: "ready"))
+        case "/health/ready":
+            return .respond(self.health(request, failure: self.readiness(), word: "ready\n\(self.nodeList)"))
         default: break
         }
         let endpoint = CoreEndpoint(path: request.path, in: self.hubs)
@@ -60,6 +61,13 @@ final class Router: HTTPService {
             return .respond(HTTPResponse(status: 403, reason: "Forbidden: JSONP is disabled."))
         }
         return self.authenticated(call) { self.classicReaction(to: $0) }
+    }
+
+    /// Which nodes of the app are alive, as this one sees it: their number and the names of the first hundred.
+    private var nodeList: String {
+        let nodes = self.runtime.nodes
+        let names = nodes.prefix(100).map(\.name).joined(separator: ", ")
+        return "\(nodes.count) node\(nodes.count == 1 ? "" : "s"): \(names)"
     }
 
     private func health(_ request: HTTPRequest, failure: String?, word: String) -> HTTPResponse {

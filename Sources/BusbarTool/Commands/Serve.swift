@@ -86,6 +86,8 @@ struct Serve: AsyncParsableCommand {
         if let policy = Self.offlinePolicy(settings) { (bus.whileStarting, bus.whileAway) = (policy, policy) }
         var hubs = HubConfiguration()
         hubs.detailedErrors = settings.isOn(.detailedErrors)
+        let node = settings.text(.node) ?? Self.nodeName(settings)
+        hubs.nodeName = node
         var configuration = ServerConfiguration()
         configuration.host = settings.text(.host) ?? configuration.host
         configuration.port = settings.integer(.port)
@@ -97,7 +99,7 @@ struct Serve: AsyncParsableCommand {
         do {
             return try BusbarServer(
                 bus: Bus(driver: driver, configuration: bus, logger: logger),
-                hubs: [ChatSample.hub(node: settings.text(.node) ?? Self.nodeName(settings))],
+                hubs: [ChatSample.hub(node: node)],
                 configuration: configuration,
                 hubConfiguration: hubs,
                 eventLoops: eventLoops,

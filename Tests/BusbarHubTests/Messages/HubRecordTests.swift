@@ -34,7 +34,9 @@ struct HubRecordTests {
             samples.append(
                 .groupCommand(
                     GroupChange(action, hub: "H", group: "g", connectionID: "c"),
-                    requester: Requester(node: "n", waiter: .max)))
+                    requester: Requester(
+                        key: RequestKey(node: NodeID(process: .max, incarnation: 7), number: .max),
+                        duty: action == .add ? .everyone : .named(NodeID(process: 1)))))
         }
         return samples
     }()
@@ -153,9 +155,14 @@ struct HubRecordTests {
         #expect(topic(.user("u")) == "$busbar/u/H/u")
         #expect(topic(.connection("c")) == "$busbar/c/c")
         let change = GroupChange(.add, hub: "H", group: "a/b", connectionID: "c")
-        let command = HubRecord.groupCommand(change, requester: Requester(node: "n", waiter: 1))
+        let command = HubRecord.groupCommand(change, requester: .nobody)
         #expect(command.topic.name == topic(.group("a/b", except: [])))
     }
+}
+
+extension Requester {
+    /// For changes whose answer is of no interest.
+    static let nobody = Requester(key: RequestKey(node: NodeID(process: 1), number: 1), duty: .everyone)
 }
 
 /// A xorshift generator, so that a failure can be repeated by its seed.

@@ -48,26 +48,3 @@ struct LaneQueueTests {
         expect(lane.queuedBytes == 1)
     }
 }
-
-@Suite("Group waits")
-struct GroupWaitTests {
-    @Test("a change is done when every event loop has come past it")
-    func allLoops() {
-        var table = GroupWaitTable()
-        let id = table.begin(loops: 2, deadline: .uptimeNanoseconds(10))
-        expect(!table.passed(id))
-        expect(table.passed(id))
-        expect(!table.passed(id))
-        expect(table.count == 0)
-    }
-
-    @Test("a change that doesn't come back is given up at its deadline, others go on")
-    func expiry() {
-        var table = GroupWaitTable()
-        let early = table.begin(loops: 1, deadline: .uptimeNanoseconds(10))
-        let late = table.begin(loops: 1, deadline: .uptimeNanoseconds(20))
-        expect(table.expire(now: .uptimeNanoseconds(9)).isEmpty)
-        expect(table.expire(now: .uptimeNanoseconds(10)) == [early])
-        expect(table.passed(late))
-    }
-}

@@ -83,7 +83,7 @@ struct ClassicLimitsTests {
             #expect(second.sink.ending == .goingAway)
             let back = try await room.classic("a")
             #expect(try await back.envelope().initialized == 1)
-            room.runtime.classic.abort(id: "a")
+            await room.runtime.classic.abort(id: "a")
             await room.journal.wait(for: "disconnected a stoppedByClient")
             while await room.runtime.sessionCount() > 0 {}
             #expect(try await room.classic("b").envelope().initialized == 1)

@@ -100,7 +100,7 @@ struct ClassicSessionTests {
     func abort() async throws {
         try await Room.open { room in
             let (peer, _) = try await room.started("a")
-            room.runtime.classic.abort(id: "a")
+            await room.runtime.classic.abort(id: "a")
             #expect(await peer.next() == nil)
             #expect(peer.sink.ending == .normal)
             await room.journal.wait(for: "disconnected a stoppedByClient")
@@ -112,9 +112,9 @@ struct ClassicSessionTests {
         try await Room.open { room in
             let (peer, _) = try await room.started("a")
             try await peer.close()
-            room.runtime.classic.abort(id: "a")
-            room.runtime.classic.abort(id: "a")
-            room.runtime.classic.abort(id: "unknown")
+            await room.runtime.classic.abort(id: "a")
+            await room.runtime.classic.abort(id: "a")
+            await room.runtime.classic.abort(id: "unknown")
             await room.journal.wait(for: "disconnected a stoppedByClient")
             try await room.pass(.seconds(60))
             #expect(room.journal.entries == ["connected a", "disconnected a stoppedByClient"])
@@ -220,7 +220,7 @@ struct ClassicSessionTests {
                 try await peer.call("toGroup", #"["g","leak"]"#)
                 try await peer.call("toCaller", #"["end"]"#)
                 #expect(try await peer.messages(until: #"["end"]"#) == [#"["end"]"#])
-                room.runtime.classic.abort(id: "b")
+                await room.runtime.classic.abort(id: "b")
                 while await peer.next() != nil {}
             }
         }

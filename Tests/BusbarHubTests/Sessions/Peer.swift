@@ -32,6 +32,7 @@ final class Sink: Sendable {
         }
     }
 
+    var isEmpty: Bool { self.waiting.isEmpty }
     var waiting: [String] { self.state.withLock { $0.texts } }
     var ending: OutletEnding? { self.state.withLock { $0.ending } }
     var pauses: Int { self.state.withLock { $0.pauses } }

@@ -11,7 +11,7 @@ struct ReplayFilterTests {
 
     private func change(_ action: GroupChange.Action, _ group: String, id: String = "a") -> HubRecord {
         .groupCommand(
-            GroupChange(action, hub: "H", group: group, connectionID: id), requester: Requester(node: "n", waiter: 1))
+            GroupChange(action, hub: "H", group: group, connectionID: id), requester: .nobody)
     }
 
     private func replay(

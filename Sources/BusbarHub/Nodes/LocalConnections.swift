@@ -1,0 +1,29 @@
+import Synchronization
+
+/// Which connections this node has, asked from any thread.
+final class LocalConnections: Sendable {
+    private let core = Mutex<Set<String>>([])
+    private let classic: ClassicDirectory
+
+    init(classic: ClassicDirectory) {
+        self.classic = classic
+    }
+
+    /// A core connection can be sent to from here on.
+    func add(_ id: String) { self.core.withLock { _ = $0.insert(id) } }
+
+    func remove(_ id: String) { self.core.withLock { _ = $0.remove(id) } }
+
+    /// Whether the connection is here, or has just come here from another node.
+    func isHere(_ id: String) -> Bool { self.core.withLock { $0.contains(id) } || self.classic.ticket(of: id) != nil }
+
+    /// Whether requests about the connection are this node's to serve.
+    func owns(_ id: String) -> Bool { self.core.withLock { $0.contains(id) } || self.classic.owns(id) }
+
+    /// A classic connection lives on a node from here on: on this one, or on another that has taken it over.
+    func moved(_ id: String, isHere: Bool) {
+        if isHere { return self.classic.confirm(id) }
+        guard let ticket = self.classic.release(id) else { return }
+        self.classic.perform(ticket) { $0?.movedAway() }
+    }
+}

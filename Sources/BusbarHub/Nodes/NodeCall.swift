@@ -1,0 +1,48 @@
+package import Busbar
+package import NIOCore
+
+/// What nodes ask of each other: the kinds of ``NodeRequest``. A kind is never used for anything else, since nodes of two
+/// releases may share a log.
+enum NodeCall: UInt8, Sendable {
+    /// Nothing but an answer.
+    case ping = 1
+    /// Requests of classic clients that arrived at a node which doesn't have their connection.
+    case classicStart
+    case classicAbort
+    case classicSend
+}
+
+extension HubRuntime {
+    /// Asks a node for nothing but an answer: whether requests get through to it and back.
+    /// - Throws: ``HubSendError``, `nodeGone` at once if the node isn't alive or dies.
+    package func ping(
+        _ node: NodeID, body: ByteBuffer = ByteBuffer(), timeout: Duration = .seconds(10)
+    ) async throws(HubSendError) -> Bool {
+        let answer = try await self.services.nodes.ask(
+            node, kind: NodeCall.ping.rawValue, body: body, timeout: timeout)
+        return answer.map { $0.refusal == nil } ?? false
+    }
+
+    /// Serves a request of another node.
+    func serve(_ request: NodeRequest) async -> NodeAnswer {
+        guard let call = NodeCall(rawValue: request.kind) else {
+            return .refused(code: "unknownKind", detail: "the node knows no requests of kind \(request.kind)")
+        }
+        return .done(await self.classic.serve(call, about: request.subject, request.body))
+    }
+}
+
+extension NodeExchange {
+    /// Says in the log that a connection lives here from that place on. False if the broker hasn't taken it.
+    func announceMove(of connectionID: String) async -> Bool {
+        let own = self.change { state, _ in state.membership.own.id }
+        do throws(BusError) {
+            try await self.bus.publishUnthrottled(
+                NodeRecord.moved(connectionID: connectionID, to: own).encoded(),
+                to: HubTopics.owner(of: connectionID))
+            return true
+        } catch {
+            return error.code == .outcomeUnknown
+        }
+    }
+}

@@ -1,0 +1,190 @@
+import Busbar
+import BusbarProtocol
+package import NIOCore
+import Synchronization
+
+extension HubRuntime {
+    /// Whether a classic connection lives on this node.
+    package func hasClassic(_ id: String) -> Bool { self.classicDirectory.ticket(of: id) != nil }
+}
+
+/// What a call gets that came by a request of its own, `/send`.
+package enum ClassicSend: Hashable, Sendable {
+    /// The hub's result in JSON.
+    case result(ByteBuffer)
+    /// The call has run, and had no id to answer with.
+    case nothing
+    /// It can't be read; says what was wrong.
+    case malformed(String)
+    /// As many calls of the connection wait as may: answer 503.
+    case busy
+    /// No node has such a connection.
+    case unknown
+    /// The node of the connection is gone or did not answer: whether the call has run is unknown. Answer 503.
+    case unreachable
+}
+
+/// Requests about a classic connection that may arrive at any node: the one that has it does what they ask, once.
+///
+/// Each returns when that is done. All of them fail at once when the node of the connection dies.
+extension ClassicConnections {
+    /// Longer than any client waits.
+    private static let timeout = Duration.seconds(120)
+
+    /// Runs the connected event once per connection and returns when it is done.
+    package func start(id: String) async -> ClassicStart {
+        if let ticket = self.directory.ticket(of: id) { return await self.start(ticket) }
+        switch await self.ask(.classicStart, about: id) {
+        case .success(.done(let body))?:
+            return body.getInteger(at: body.readerIndex, as: UInt8.self) == 1 ? .started : .failed
+        case .success(.refused), .failure: return .unreachable
+        case nil: return .unknown
+        }
+    }
+
+    /// Ends a connection on its client's wish, whether it has a channel or not. Unknown ids are ignored.
+    package func abort(id: String) async {
+        if let ticket = self.directory.ticket(of: id) { return self.abort(ticket) }
+        _ = await self.ask(.classicAbort, about: id)
+    }
+
+    /// Runs a call of the client, given as the text that it sent, and returns its result.
+    package func send(id: String, payload: ByteBuffer) async -> ClassicSend {
+        if let ticket = self.directory.ticket(of: id) { return await self.send(payload, ticket) }
+        switch await self.ask(.classicSend, about: id, payload) {
+        case .success(.done(let body))?: return ClassicSend(reading: body)
+        case .success(.refused), .failure: return .unreachable
+        case nil: return .unknown
+        }
+    }
+
+    private func ask(
+        _ call: NodeCall, about id: String, _ body: ByteBuffer = ByteBuffer()
+    ) async -> Result<NodeAnswer, HubSendError>? {
+        do throws(HubSendError) {
+            return try await self.runtime.services.nodes.askOwner(
+                of: id, kind: call.rawValue, body: body, timeout: Self.timeout
+            ).map { .success($0) }
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    // MARK: Here
+
+    /// What another node asks for. The connection was here a moment ago.
+    func serve(_ call: NodeCall, about id: String, _ body: ByteBuffer) async -> ByteBuffer {
+        let ticket = self.directory.ticket(of: id)
+        switch call {
+        case .ping: return ByteBuffer()
+        case .classicStart:
+            let isStarted = if let ticket { await self.start(ticket) == .started } else { false }
+            return ByteBuffer(integer: UInt8(isStarted ? 1 : 0))
+        case .classicAbort:
+            if let ticket { self.abort(ticket) }
+            return ByteBuffer()
+        case .classicSend:
+            guard let ticket else { return ClassicSend.unknown.encoded() }
+            return await self.send(body, ticket).encoded()
+        }
+    }
+
+    private func start(_ ticket: ClassicDirectory.Ticket) async -> ClassicStart {
+        await withCheckedContinuation { continuation in
+            self.directory.perform(ticket) { session in
+                if let session {
+                    session.start(continuation)
+                } else {
+                    continuation.resume(returning: .unknown)
+                }
+            }
+        }
+    }
+
+    private func abort(_ ticket: ClassicDirectory.Ticket) {
+        self.directory.perform(ticket) { $0?.abort() }
+    }
+
+    private func send(_ payload: ByteBuffer, _ ticket: ClassicDirectory.Ticket) async -> ClassicSend {
+        await withCheckedContinuation { continuation in
+            let reply = ClassicReply(continuation)
+            self.directory.perform(ticket) { session in
+                if let session {
+                    session.post(payload, reply)
+                } else {
+                    reply.resume(.unknown)
+                }
+            }
+        }
+    }
+
+    /// Tells the node that had a connection, if any, that it lives here now. Ends with the connection.
+    func announceMove(of session: ClassicSession, _ ticket: ClassicDirectory.Ticket) {
+        let id = session.id, nodes = self.runtime.services.nodes, directory = self.directory
+        let work = Work(context: session.state.context) {
+            while !Task.isCancelled, directory.ticket(of: id) == ticket {
+                if await nodes.announceMove(of: id) { return }
+                do { try await nodes.bus.time.clock.sleep(for: .seconds(1)) } catch { return }
+            }
+        }
+        self.runtime.services.mailbox.submit(work)
+    }
+}
+
+/// Where the outcome of a posted call goes, once. Whoever lets go of it without an outcome leaves that unknown.
+final class ClassicReply: Sendable {
+    private let continuation: Mutex<CheckedContinuation<ClassicSend, Never>?>
+
+    init(_ continuation: CheckedContinuation<ClassicSend, Never>) {
+        self.continuation = Mutex(continuation)
+    }
+
+    deinit { self.resume(.unreachable) }
+
+    func resume(_ outcome: ClassicSend) {
+        self.continuation.withLock { $0.take() }?.resume(returning: outcome)
+    }
+
+    func resume(_ invocation: ClassicInvocation, _ result: ClassicResult) {
+        guard let id = invocation.invocationID else { return self.resume(.nothing) }
+        var text = ByteBuffer()
+        ClassicJSON.writeResult(result, invocationID: id, into: &text)
+        self.resume(.result(text))
+    }
+}
+
+// MARK: - Bytes
+
+/// One byte that says which it is, then the result or the reason.
+extension ClassicSend {
+    private enum Code: UInt8 { case result = 1, nothing, malformed, busy, unknown, unreachable }
+
+    func encoded() -> ByteBuffer {
+        switch self {
+        case .result(let text): Self.bytes(.result, text)
+        case .nothing: Self.bytes(.nothing)
+        case .malformed(let why): Self.bytes(.malformed, ByteBuffer(string: why))
+        case .busy: Self.bytes(.busy)
+        case .unknown: Self.bytes(.unknown)
+        case .unreachable: Self.bytes(.unreachable)
+        }
+    }
+
+    init(reading bytes: ByteBuffer) {
+        var bytes = bytes
+        switch bytes.readInteger(as: UInt8.self).flatMap(Code.init(rawValue:)) {
+        case .result: self = .result(bytes)
+        case .nothing: self = .nothing
+        case .malformed: self = .malformed(String(buffer: bytes))
+        case .busy: self = .busy
+        case .unknown: self = .unknown
+        case .unreachable, nil: self = .unreachable
+        }
+    }
+
+    private static func bytes(_ code: Code, _ rest: ByteBuffer = ByteBuffer()) -> ByteBuffer {
+        var bytes = ByteBuffer(integer: code.rawValue)
+        bytes.writeImmutableBuffer(rest)
+        return bytes
+    }
+}
