@@ -25,6 +25,33 @@ enum ConnectionURI {
             key: key, value: BackplaneURL.masked(text), remedy: Self.remedy(for: message.map { String(cString: $0) }))
     }
 
+    /// The hosts of a URI that names several, beginning with another one: keywords that go before what the URI says. Empty for a URI
+    /// with one host.
+    ///
+    /// libpq tries hosts in their order and leaves one only when it is refused there; one that says nothing would be waited for
+    /// again and again.
+    static func hosts(of text: String, beginningWith first: Int) -> [(keyword: String, value: String)] {
+        let options = PQconninfoParse(text, nil)
+        defer { PQconninfoFree(options) }
+        var lists: [(String, [Substring])] = []
+        var option = options
+        while let current = option, let keyword = current.pointee.keyword {
+            if let value = current.pointee.val, ["host", "hostaddr", "port"].contains(String(cString: keyword)) {
+                let values = String(cString: value).split(separator: ",", omittingEmptySubsequences: false)
+                lists.append((String(cString: keyword), values))
+            }
+            option = current + 1
+        }
+        let count = lists.map(\.1.count).max() ?? 0
+        guard count > 1 else { return [] }
+        return lists.map { keyword, values in
+            // A single port is that of all hosts.
+            guard values.count == count else { return (keyword, values.joined(separator: ",")) }
+            let start = first % count
+            return (keyword, (values[start...] + values[..<start]).joined(separator: ","))
+        }
+    }
+
     /// Why not libpq's whole text: it quotes what it stumbled over, and that may be a password.
     private static func remedy(for message: String?) -> String {
         let unknownKey = "invalid URI query parameter: "

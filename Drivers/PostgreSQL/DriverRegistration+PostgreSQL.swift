@@ -44,3 +44,21 @@ extension PostgresConfiguration {
         try self.validate()
     }
 }
+
+extension BackplaneDriver where Self == PostgresDriver {
+    /// A PostgreSQL in one line:
+    ///
+    /// ```swift
+    /// let bus = Bus(driver: try .postgreSQL("postgres://chat@localhost/chat", app: "myApp"), logger: logger)
+    /// ```
+    /// - Parameters:
+    ///   - url: as ``PostgresConfiguration/init(url:alsoAllowing:)`` reads it.
+    ///   - app: namespace in the schema: apps of different names never see each other.
+    /// - Throws: ``BackplaneURLError`` that names the key, the value and what would be right.
+    public static func postgreSQL(_ url: String, app: String) throws(BackplaneURLError) -> Self {
+        var configuration = try PostgresConfiguration(url: url)
+        configuration.app = app
+        try configuration.validate()
+        return PostgresDriver(configuration)
+    }
+}

@@ -27,7 +27,7 @@ private final class Errand: ThreadResident {
     private var isOpen = false
 
     init(_ configuration: PostgresConfiguration) {
-        self.connection = Connection(["dbname": configuration.server.text, "client_encoding": "UTF8"])
+        self.connection = Connection([("dbname", configuration.server.text), ("client_encoding", "UTF8")])
         self.limit = configuration.requestLimit
         self.deadline = .now + configuration.requestLimit
     }

@@ -12,17 +12,19 @@ extension PostgresLink {
 
     private func open(_ server: Secret) -> Connection {
         // Why this order: what a URI says goes before what stands ahead of it, and what stands behind goes before the URI.
-        Connection([
-            "target_session_attrs": "read-write",
-            "fallback_application_name": "busbar \(self.configuration.app)",
-            "dbname": server.text,
-            "client_encoding": "UTF8",
-        ])
+        Connection(
+            [
+                ("target_session_attrs", "read-write"),
+                ("fallback_application_name", "busbar \(self.configuration.app)"),
+                ("dbname", server.text),
+                ("client_encoding", "UTF8"),
+            ] + ConnectionURI.hosts(of: server.text, beginningWith: self.vainConnects))
     }
 
     // MARK: Verify
 
     func verify(_ number: Int) {
+        self.vainConnects = 0
         guard let requests = self.attempt.requests else { return }
         guard requests.serverVersion >= 130_000 else {
             let detail = "the server's version is \(requests.serverVersion / 10_000); wanted: PostgreSQL 13 or later"

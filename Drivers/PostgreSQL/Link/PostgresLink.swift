@@ -42,6 +42,8 @@ final class PostgresLink: ThreadResident {
     private var finished: ((Result<Void, DriverError>) -> Void)?
     var attempt = Attempt()
     var seen: [StreamID: SeenMark] = [:]
+    /// How often in a row no connection came about: the next attempt begins with another host.
+    var vainConnects = 0
 
     init(
         configuration: PostgresConfiguration, streams: [StreamID], packer: (any OutboxPacker)?, inbox: any Inbox
@@ -156,7 +158,9 @@ final class PostgresLink: ThreadResident {
 
     private func perform(_ step: LinkMachine.Step, attempt: Int) {
         switch step {
-        case .connect: self.connect(attempt)
+        case .connect:
+            self.connect(attempt)
+            self.vainConnects += 1
         // libpq has done that while it connected.
         case .authenticate: self.stepSucceeded(attempt)
         case .verify: self.verify(attempt)

@@ -36,8 +36,8 @@ final class Connection {
 
     /// Begins to connect.
     /// - Parameter keywords: libpq's keywords and values; a `dbname` that is a URI is read as one.
-    init(_ keywords: KeyValuePairs<String, String>) {
-        self.handle = Self.withCStrings(keywords.map(\.key)) { names in
+    init(_ keywords: [(keyword: String, value: String)]) {
+        self.handle = Self.withCStrings(keywords.map(\.keyword)) { names in
             Self.withCStrings(keywords.map(\.value)) { values in PQconnectStartParams(names, values, 1) }
         }
         guard let handle = self.handle else { return }

@@ -77,6 +77,20 @@ struct PostgresFaultTests {
         }
     }
 
+    @Test("of several hosts one that takes connections and says nothing is passed by")
+    func silentHost() async throws {
+        let server = try await PostgresServer.started()
+        let (silent, port) = try FreePort.bind()
+        defer { close(silent) }
+        try #require(listen(silent, 5) == 0)
+        var configuration = try server.configuration()
+        configuration.server = Secret("postgres://postgres@127.0.0.1:\(port),127.0.0.1:\(server.port)/postgres")
+        configuration.requestLimit = .seconds(1)
+        try await withNode(configuration, untilLive: false) { _, inbox in
+            try await inbox.wait { !$0.liveExtents.isEmpty }
+        }
+    }
+
     @Test("a schema that is dropped under a running node is created again")
     func dropped() async throws {
         let server = try await PostgresServer.started()
