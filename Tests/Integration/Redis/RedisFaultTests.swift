@@ -1,3 +1,4 @@
+import BrokerTestSupport
 import BusbarDriver
 import BusbarRedis
 import Foundation

@@ -1,3 +1,4 @@
+import BrokerTestSupport
 import Busbar
 import BusbarDriver
 import BusbarRedis
@@ -36,7 +37,9 @@ struct RedisHerdTests {
     @Test("F-64 200 000 topics of a bus cost Redis one subscription per stream, before and after a restart")
     func topics() async throws {
         let server = try await RedisServer.started()
-        try await withBuses(on: server, count: 1) { buses in
+        try await withBuses(count: 1) {
+            RedisDriver(try server.configuration())
+        } body: { buses in
             let subscription = try await buses[0].subscribe(to: (0..<200_000).map { Topic("topic \($0)") })
             #expect(try Self.channels(of: server) == 2)
             server.crash()

@@ -1,4 +1,5 @@
 #if TLS
+import BrokerTestSupport
 import BusbarCertification
 import BusbarConformance
 import BusbarDriver
