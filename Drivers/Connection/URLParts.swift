@@ -94,31 +94,11 @@ package struct URLParts {
 
 extension String {
     package func percentDecoded(key: String) throws(BackplaneURLError) -> String {
-        var bytes: [UInt8] = []
-        var iterator = self.utf8.makeIterator()
-        while let byte = iterator.next() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = iterator.next().flatMap(Self.hexValue), let low = iterator.next().flatMap(Self.hexValue)
-            else {
-                throw .init(key: key, value: "…", remedy: "two hexadecimal digits after each %; a plain % is %25")
-            }
-            bytes.append(high << 4 | low)
-        }
-        guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
-            throw .init(key: key, value: "…", remedy: "percent-encoded UTF-8 without zero bytes")
+        guard let text = self.percentDecoded() else {
+            throw .init(
+                key: key, value: "…",
+                remedy: "two hexadecimal digits after each % (a plain one is %25), UTF-8, no zero byte")
         }
         return text
-    }
-
-    private static func hexValue(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-        default: nil
-        }
     }
 }

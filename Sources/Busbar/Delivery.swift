@@ -85,6 +85,17 @@ public struct Frontier: Hashable, Sendable {
     }
 }
 
+extension Frontier {
+    /// Whether this is at `place` or behind it, stream by stream. A stream that has begun another epoch has left every
+    /// place of the old one behind.
+    package func reaches(_ place: Frontier) -> Bool {
+        place.positions.allSatisfy { wanted in
+            guard let have = self.position(in: wanted.stream) else { return false }
+            return have.epoch != wanted.epoch || have.offset >= wanted.offset
+        }
+    }
+}
+
 /// What one step of a subscription brings: first the gaps, then the messages, then the place that stands after them.
 public struct Delivery: Sendable {
     public let gaps: [Gap]

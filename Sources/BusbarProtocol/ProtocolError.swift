@@ -42,7 +42,7 @@ extension ProtocolError {
     }
 
     /// Peer text fit for an error: at most 64 bytes, control characters replaced.
-    static func quote(_ text: some StringProtocol) -> String {
+    package static func quote(_ text: some StringProtocol) -> String {
         var quoted = ""
         for character in text {
             let isPlain = character.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }

@@ -41,10 +41,14 @@ public final class BusbarServer: Service {
     /// - Parameters:
     ///   - bus: carries what hubs send. The server runs it.
     ///   - hubs: what is served, see ``HubRegistration``.
+    ///   - persistentConnections: endpoints of classic clients without hubs, see ``PersistentConnection``.
+    ///   - pipeline: what every call, message and event of the hubs passes through, see ``HubModule``.
     /// - Throws: ``ServerError``, ``HubConfigurationError`` or ``HubRegistrationError`` for a setting that can't be.
     public init(
         bus: Bus,
         hubs: [HubRegistration],
+        persistentConnections: [PersistentConnectionRegistration] = [],
+        pipeline: HubPipeline = .init(),
         configuration: ServerConfiguration = .init(),
         hubConfiguration: HubConfiguration = .init(),
         eventLoops: MultiThreadedEventLoopGroup = .singleton,
@@ -59,10 +63,11 @@ public final class BusbarServer: Service {
         self.state = state
         self.connections = OpenConnections(limit: configuration.http.connections)
         self.runtime = try HubRuntime(
-            bus: bus, hubs: hubs, configuration: hubConfiguration, eventLoops: eventLoops, logger: logger)
+            bus: bus, hubs: hubs, persistentConnections: persistentConnections, pipeline: pipeline,
+            configuration: hubConfiguration, eventLoops: eventLoops, logger: logger)
         self.rosters = Rosters(eventLoops, counter: Counter(label: "busbar_server_outbound_bytes"))
         self.router = Router(
-            configuration: configuration, runtime: self.runtime, hubs: try HubTable(hubs),
+            configuration: configuration, runtime: self.runtime,
             key: bus.configuration.farmKey ?? .generate(),
             clock: .system, work: self.work, logger: logger
         ) {
@@ -214,6 +219,17 @@ extension BusbarServer {
 
     /// A hub seen from outside, by the name it is served under, in any case. Nil if none is.
     public func context(named name: String) -> HubContext? { self.runtime.context(named: name) }
+
+    /// A persistent connection seen from outside; of a type that is served at several paths, the first. Nil if the type
+    /// isn't served.
+    public func context<C: PersistentConnection>(for type: C.Type) -> PersistentConnectionContext? {
+        self.runtime.context(for: type)
+    }
+
+    /// A persistent connection seen from outside, by its path in any case. Nil if none is served there.
+    public func persistentConnection(at path: String) -> PersistentConnectionContext? {
+        self.runtime.persistentConnection(at: path)
+    }
 }
 
 extension BusbarServer {

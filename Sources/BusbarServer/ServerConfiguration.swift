@@ -24,12 +24,35 @@ public struct ServerConfiguration: Sendable {
     ///
     /// Returning nil means anonymous. Throwing ``AccessDenied`` answers 401 or 403, any other error 500.
     public var authenticator: (@Sendable (ConnectionRequest) async throws -> Principal?)?
+    /// Says whose connection one is: the string that `clients.user(…)` sends to. Asked for each connection, on an event
+    /// loop, and must not wait. Nil as the provider makes it the principal's name; nil or an empty text as its answer makes
+    /// the connection nobody's.
+    public var userID: UserIDProvider?
+    /// Sends classic clients elsewhere, or away, when they negotiate. Nil serves them all here.
+    ///
+    /// Called for each negotiation with its request and the user that the authenticator found. Only clients of 2.4 and
+    /// later go elsewhere; older ones are served here all the same.
+    public var classicRedirect: (@Sendable (ConnectionRequest, Principal?) async -> ClassicRedirect)?
     /// Files answered from memory.
     public var resources: [ServedResource] = []
     /// How long stopping may take: telling clients, running their disconnected events, closing connections.
     public var drainTimeout: Duration = .seconds(10)
 
     public init() {}
+}
+
+/// Finds the user id of whoever opens a connection, from the request and from what the authenticator found.
+public typealias UserIDProvider = @Sendable (ConnectionRequest, Principal?) -> String?
+
+/// What becomes of a classic client that negotiates.
+public enum ClassicRedirect: Hashable, Sendable {
+    /// It is served here.
+    case serve
+    /// It negotiates again at this URL: an endpoint's, whose query, if it has one, replaces the client's own. The access token
+    /// goes along with all of the client's later requests.
+    case redirect(to: String, accessToken: String? = nil)
+    /// It is told this text and gives up.
+    case refuse(String)
 }
 
 /// An authenticator's refusal.

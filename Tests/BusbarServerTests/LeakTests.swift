@@ -106,7 +106,7 @@ struct LeakTests {
         _ = try await server.get("/signalr/abort?\(query)")
         client.close()
         try await Self.breakUpgrade(
-            server, "/signalr/connect?\(query.replacing("webSockets", with: "longPolling"))", index)
+            server, "/signalr/connect?\(query.replacing("webSockets", with: "carrierPigeon"))", index)
     }
 
     /// Leaves before, in the middle of, or right behind an opening handshake.

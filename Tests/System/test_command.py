@@ -1,5 +1,6 @@
 """The `busbar` command: how it starts, stops and refuses."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -115,6 +116,9 @@ def test_drivers_lists_schemes_guarantees_and_limits():
         ("- 8080\n", "busbar.yaml"),
         ("port: 1\nport: 2\n", "port"),
         ("port: [8080, 8081]\n", "port"),
+        ("classic-disconnect-timeout: 5\n", "classic-disconnect-timeout must be a number of seconds from 6"),
+        ("classic-keep-alive: never\n", "classic-keep-alive must be off or a number of seconds from 2"),
+        ("classic-keep-alive: 11\n", "classic.keepAlive"),
         ("\0\1\2", "busbar.yaml"),
     ],
 )
@@ -131,6 +135,15 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path):
         status, line = refused("serve", "--config", str(path))
         assert status == USAGE_ERROR
         assert str(path) in line
+
+
+def test_settings_of_the_original_may_be_in_the_file(tmp_path):
+    path = tmp_path / "busbar.yaml"
+    path.write_text("classic-keep-alive: off\nclassic-disconnect-timeout: 12.5\n", encoding="utf-8")
+    output = run("config", "--config", str(path)).stdout
+    assert re.search(r"classic-keep-alive\W+off\b", output)
+    assert re.search(r"classic-disconnect-timeout\W+12\.5\b", output)
+    assert re.search(r"classic-connection-timeout\W+110\b", output)
 
 
 def test_config_says_where_each_value_comes_from_and_keeps_secrets(tmp_path):

@@ -123,7 +123,7 @@ extension StreamCore {
 
     /// Where who begins now stands: after everything whose publish has returned here, even if its delivery lags behind. Nil until
     /// the first link was live.
-    private var now: Position? {
+    package var now: Position? {
         guard let head = self.receiver.position else { return nil }
         guard let stored = self.stored, stored.epoch == head.epoch, stored.offset > head.offset else { return head }
         return stored

@@ -16,12 +16,15 @@ import BusbarProtocol
 public struct ClientProxy: Sendable, ClientContract {
     let sender: HubSender
     let target: ClientTarget
+    /// Of the call whose caller this is; nil for others.
+    let exchange: ClassicExchange?
 
     public init(_ proxy: ClientProxy) { self = proxy }
 
-    init(sender: HubSender, target: ClientTarget) {
+    init(sender: HubSender, target: ClientTarget, exchange: ClassicExchange? = nil) {
         self.sender = sender
         self.target = target
+        self.exchange = exchange
     }
 
     /// The clients' method `name`, to be called with its arguments.
@@ -57,7 +60,9 @@ public struct ClientProxy: Sendable, ClientContract {
     ) throws(HubSendError) -> HubMessage {
         do throws(JSONCodingError) {
             let list = try ArgumentList(encoding: repeat each arguments)
-            return HubMessage(hub: self.sender.hub, audience: audience, method: method, arguments: list)
+            return HubMessage(
+                hub: self.sender.hub, audience: audience, method: method, arguments: list,
+                callerState: self.exchange?.stateChanges)
         } catch {
             throw HubSendError(.argumentNotEncodable, "arguments of \(method): \(error.detail)")
         }

@@ -2,13 +2,21 @@
 ///
 /// Has every member of ``TypedClients``, with the same rules.
 public struct TypedCallerClients<Client: ClientContract>: Sendable {
-    let sender: HubSender
-    let callerID: String
+    let call: HubCall
 
-    private var clients: TypedClients<Client> { TypedClients(sender: self.sender) }
+    private var clients: TypedClients<Client> { TypedClients(sender: self.call.sender) }
 
-    /// The connection that made the call or that the event is about.
-    public var caller: Client { self.clients.client(self.callerID) }
+    private var callerID: String { self.call.context.id }
+
+    /// The connection that made the call or that the event is about. Messages to it carry what the call has changed in
+    /// ``callerState``.
+    public var caller: Client {
+        let target = ClientTarget.one(.connection(self.callerID))
+        return Client(ClientProxy(sender: self.call.sender, target: target, exchange: self.call.exchange))
+    }
+
+    /// What a classic caller keeps as the state of its proxy of the hub.
+    public var callerState: CallerState { CallerState(exchange: self.call.exchange) }
 
     /// Every connection but the caller.
     public var others: Client { self.clients.allExcept(CollectionOfOne(self.callerID)) }
@@ -25,7 +33,7 @@ public struct TypedCallerClients<Client: ClientContract>: Sendable {
 
     /// The same clients, called through a contract of the application; see ``ClientContract``.
     public func typed<Other: ClientContract>(_ contract: Other.Type) -> TypedCallerClients<Other> {
-        TypedCallerClients<Other>(sender: self.sender, callerID: self.callerID)
+        TypedCallerClients<Other>(call: self.call)
     }
 }
 

@@ -37,6 +37,9 @@ public protocol Hub: Sendable {
     /// What clients may call. Nothing else of the type can be reached from outside.
     static var methods: [HubMethod<Self>] { get }
 
+    /// Who may connect, and who may call; everybody unless declared here.
+    static var authorization: HubAuthorization { get }
+
     /// A connection has begun. A thrown error ends it.
     func connected() async throws
 
@@ -48,7 +51,11 @@ public protocol Hub: Sendable {
 }
 
 extension Hub {
-    public static var name: String { String(String(describing: Self.self).prefix { $0 != "<" }) }
+    public static var name: String { Self.typeName }
+
+    public static var authorization: HubAuthorization { .everybody }
+
+    static var typeName: String { String(String(describing: Self.self).prefix { $0 != "<" }) }
 
     public func connected() async throws {}
     public func reconnected() async throws {}
@@ -56,7 +63,7 @@ extension Hub {
 
     /// Whom to send to.
     public var clients: HubCallerClients {
-        HubCallerClients(sender: self.call.sender, callerID: self.call.context.id)
+        HubCallerClients(call: self.call)
     }
 
     /// Who is in which group of this hub.

@@ -7,10 +7,18 @@ public struct HubCall: Sendable {
 
     let sender: HubSender
 
-    /// - Parameter hub: the registered spelling of the hub's name.
-    package init(context: ConnectionContext, hub: String, publisher: any HubPublisher) {
+    /// Nil for core clients.
+    let exchange: ClassicExchange?
+
+    /// - Parameters:
+    ///   - hub: the registered spelling of the hub's name.
+    ///   - exchange: what a classic client exchanges beside arguments and result; nil for core clients.
+    package init(
+        context: ConnectionContext, hub: String, publisher: any HubPublisher, exchange: ClassicExchange? = nil
+    ) {
         self.context = context
         self.sender = HubSender(hub: hub, publisher: publisher)
+        self.exchange = exchange
     }
 }
 

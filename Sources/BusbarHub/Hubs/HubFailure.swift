@@ -14,7 +14,7 @@ package enum InvocationOutcome: Hashable, Sendable {
 }
 
 /// Why an invocation or a lifetime event failed, with what either generation of clients may be told about it.
-package struct HubFailure: Error, Hashable, Sendable {
+package struct HubFailure: Error, Hashable, Sendable, CustomStringConvertible {
     package enum Kind: Hashable, Sendable {
         /// The method threw a ``HubError``: its text is for the caller.
         case hubError
@@ -28,8 +28,19 @@ package struct HubFailure: Error, Hashable, Sendable {
         case argumentCount(provided: Int, accepted: [Int])
         /// An argument does not fit its parameter.
         case argumentMismatch
+        /// The caller does not meet what the hub or the method asks for.
+        case notAuthorized
         /// The factory did not make a hub.
         case hubUnavailable(String)
+    }
+
+    /// The error behind a failure. Why equal to every other: what tells failures apart is what is said of them.
+    struct Cause: Hashable, Sendable {
+        /// Nil if the failure is no error of the hub's.
+        var error: (any Error)?
+
+        static func == (left: Self, right: Self) -> Bool { true }
+        func hash(into hasher: inout Hasher) {}
     }
 
     package let kind: Kind
@@ -39,6 +50,8 @@ package struct HubFailure: Error, Hashable, Sendable {
 
     /// What a hub error carries besides its text.
     package let data: JSONValueText?
+
+    private(set) var cause = Cause()
 
     package init(_ kind: Kind, _ message: String, data: JSONValueText? = nil) {
         self.kind = kind
@@ -58,6 +71,7 @@ package struct HubFailure: Error, Hashable, Sendable {
         default:
             self.init(.thrown("\(type(of: error))"), Self.describe(error))
         }
+        self.cause = Cause(error: error)
     }
 
     /// The failure for what a factory threw instead of making a hub.
@@ -79,10 +93,12 @@ package struct HubFailure: Error, Hashable, Sendable {
 }
 
 extension HubFailure {
+    package var description: String { self.message }
+
     /// Whether the client brought it about, by what it sent or by leaving, and not the hub.
     package var isClientsDoing: Bool {
         switch self.kind {
-        case .hubError, .cancelled, .unknownMethod, .argumentCount, .argumentMismatch: true
+        case .hubError, .cancelled, .unknownMethod, .argumentCount, .argumentMismatch, .notAuthorized: true
         case .thrown, .hubUnavailable: false
         }
     }
@@ -116,6 +132,8 @@ extension HubFailure {
             return "\(unexpected) HubException: \(self.message)"
         case .unknownMethod:
             return "\(notInvoked) HubException: Method does not exist."
+        case .notAuthorized:
+            return "Failed to invoke '\(method)' because user is unauthorized"
         case .thrown(let type), .hubUnavailable(let type):
             return detailed ? "\(unexpected) \(type): \(self.message)" : unexpected
         case .cancelled:

@@ -17,11 +17,19 @@ import NIOCore
 /// Any mixture of `async` and `throws` will do. Parameters are `Decodable`, a result is `Encodable`; a `JSONNode`
 /// takes or returns any JSON untouched. Clients compare names ignoring case.
 ///
+/// A ``ProgressReporter`` among the parameters is no argument of the call.
+///
 /// Several methods may share a name if they differ in how many parameters they take: a call goes to the one that takes
 /// as many as it brings. Of two that take equally many neither can be called.
 public struct HubMethod<H: Hub>: Sendable {
     let name: String
     let parameterCount: Int
+
+    /// What a page calls the method; nil: the name with its first letter in lower case.
+    private(set) var scriptName: String?
+
+    /// What the caller must be besides what the hub asks for.
+    private(set) var requirements: [Requirement] = []
 
     /// As in `send(p1:String):Void`: what a client reads when its call fits no method.
     let signature: String
@@ -56,7 +64,7 @@ public struct HubMethod<H: Hub>: Sendable {
         self.signature = shape.signature(name, returning: "\(Result.self)")
         self.invoke = { arguments, rules, factory, call in
             do throws(HubFailure) {
-                let values = try arguments.read(repeat (each Parameter).self, rules: rules)
+                let values = try arguments.read(repeat (each Parameter).self, rules: rules, for: call, shape)
                 let hub = try await factory.make(call)
                 let result: Result
                 do {
@@ -82,7 +90,7 @@ public struct HubMethod<H: Hub>: Sendable {
         self.signature = shape.signature(name, returning: "Void")
         self.invoke = { arguments, rules, factory, call in
             do throws(HubFailure) {
-                let values = try arguments.read(repeat (each Parameter).self, rules: rules)
+                let values = try arguments.read(repeat (each Parameter).self, rules: rules, for: call, shape)
                 let hub = try await factory.make(call)
                 do {
                     try await method(hub, repeat each values)
@@ -94,6 +102,23 @@ public struct HubMethod<H: Hub>: Sendable {
                 return .failed(error)
             }
         }
+    }
+}
+
+extension HubMethod {
+    /// The method for callers that meet all of these requirements, besides what the hub and the pipeline ask for.
+    public func requiring(_ requirements: Requirement...) -> Self {
+        var method = self
+        method.requirements += requirements
+        return method
+    }
+
+    /// The method under another name in the script that is generated for pages, where it would else be its own name with
+    /// the first letter in lower case.
+    public func inScript(as name: String) -> Self {
+        var method = self
+        method.scriptName = name
+        return method
     }
 }
 
@@ -109,13 +134,19 @@ package struct ArgumentRules: Hashable, Sendable {
     package static let classic = Self(leniency: .classic, depthLimit: 20)
 }
 
-/// How many parameters a method takes, and of what types.
+/// How many parameters a method takes from its caller, and of what types.
 private struct ParameterShape {
     private var types: [String] = []
+    /// Whether there are others, which are made from the call.
+    private(set) var hasCallParameters = false
 
     init<each Parameter>(_ type: repeat (each Parameter).Type) {
         for type in repeat each type {
-            self.types.append("\(type)")
+            if type is any CallParameter.Type {
+                self.hasCallParameters = true
+            } else {
+                self.types.append("\(type)")
+            }
         }
     }
 
@@ -130,14 +161,27 @@ private struct ParameterShape {
 extension ArgumentList {
     fileprivate func read<each Parameter: Decodable>(
         _ type: repeat (each Parameter).Type,
-        rules: ArgumentRules
+        rules: ArgumentRules,
+        for call: HubCall,
+        _ shape: ParameterShape
     ) throws(HubFailure) -> (repeat each Parameter) {
         var reader = self.makeReader(leniency: rules.leniency, depthLimit: rules.depthLimit)
         do {
+            // Why two ways: looking at each type costs every call.
+            if shape.hasCallParameters { return (repeat try reader.next(each type, for: call)) }
             return (repeat try reader.next(each type))
         } catch {
             throw HubFailure(.argumentMismatch, error.detail)
         }
+    }
+}
+
+extension ArgumentReader {
+    fileprivate mutating func next<Value: Decodable>(
+        _ type: Value.Type, for call: HubCall
+    ) throws(JSONCodingError) -> Value {
+        if let made = type as? any CallParameter.Type, let value = made.init(call) as? Value { return value }
+        return try self.next(type)
     }
 }
 

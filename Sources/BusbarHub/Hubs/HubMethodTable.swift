@@ -4,7 +4,7 @@ struct HubMethodTable<H: Hub>: Sendable {
     private var folded: [String: [HubMethod<H>]] = [:]
 
     /// Each name once, as first registered.
-    private(set) var names: [String] = []
+    private(set) var names: [MethodName] = []
 
     /// Names under which two methods take equally many arguments.
     private(set) var ambiguous: [String] = []
@@ -16,7 +16,7 @@ struct HubMethodTable<H: Hub>: Sendable {
             }
             let key = method.name.lowercased()
             let overloads = self.folded[key, default: []]
-            if overloads.isEmpty { self.names.append(method.name) }
+            if overloads.isEmpty { self.names.append(MethodName(method)) }
             if overloads.contains(where: { $0.parameterCount == method.parameterCount }) {
                 self.ambiguous.append(method.signature)
             }
@@ -51,5 +51,11 @@ struct HubMethodTable<H: Hub>: Sendable {
             .argumentCount(provided: count, accepted: Set(overloads.map(\.parameterCount)).sorted()),
             "'\(name)' method could not be resolved. Potential candidates are: \(candidates)"
         )
+    }
+}
+
+extension MethodName {
+    fileprivate init<H: Hub>(_ method: HubMethod<H>) {
+        self.init(name: method.name, scriptName: method.scriptName)
     }
 }

@@ -10,11 +10,12 @@ public struct HubRegistration: Sendable {
     let name: String
     let path: String
     let type: String
-    let make: @Sendable () throws(HubRegistrationError) -> RegisteredHub
+    let make: @Sendable (HubPipeline) throws(HubRegistrationError) -> RegisteredHub
 
     /// A hub made by its own initializer, anew for each call and event.
     /// - Parameters:
-    ///   - name: what classic clients know it as; ``Hub/name`` unless given.
+    ///   - name: what classic clients know it as; ``Hub/name`` unless given. A page's script has a given name as it is,
+    ///     and a type's name with a lower-case initial.
     ///   - path: where core clients connect; `/` and the name with a lower-case initial unless given.
     public static func hub<H: Hub>(_ type: H.Type, name: String? = nil, path: String? = nil) -> Self {
         Self(type, name: name, path: path, factory: .initializer)
@@ -37,13 +38,16 @@ public struct HubRegistration: Sendable {
     }
 
     private init<H: Hub>(_ type: H.Type, name: String?, path: String?, factory: HubFactory<H>) {
+        let isNamed = name != nil || H.name != H.typeName
         let name = name ?? H.name
         let path = path ?? "/\(name.prefix(1).lowercased())\(name.dropFirst())"
         self.name = name
         self.path = path
         self.type = "\(type)"
-        self.make = { () throws(HubRegistrationError) in
-            try RegisteredHub(name: name, path: path, type: type, factory: factory)
+        self.make = { (pipeline) throws(HubRegistrationError) in
+            try RegisteredHub(
+                name: name, scriptName: isNamed ? name : nil, path: path, type: type, factory: factory,
+                pipeline: pipeline)
         }
     }
 }

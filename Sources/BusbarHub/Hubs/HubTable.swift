@@ -7,7 +7,9 @@ package struct HubTable: Sendable {
     private let byPath: [String: Int]
 
     /// - Throws: ``HubRegistrationError``, naming both hubs where two are in each other's way.
-    package init(_ registrations: [HubRegistration]) throws(HubRegistrationError) {
+    package init(
+        _ registrations: [HubRegistration], pipeline: HubPipeline = HubPipeline()
+    ) throws(HubRegistrationError) {
         var hubs: [RegisteredHub] = []
         var byName: [String: Int] = [:]
         var byPath: [String: Int] = [:]
@@ -25,7 +27,7 @@ package struct HubTable: Sendable {
                     "\(registration.type) has the path '\(registration.path)' and \(registrations[other].type) has"
                         + " '\(registrations[other].path)'; paths must differ in more than case")
             }
-            hubs.append(try registration.make())
+            hubs.append(try registration.make(pipeline))
         }
         self.hubs = hubs
         self.byName = byName
@@ -57,11 +59,16 @@ extension HubRegistration {
                 "the hub name '\(self.name.prefix(Self.longestNameBytes))' of \(self.type) is invalid: it must have"
                     + " 1 to \(Self.longestNameBytes) bytes without '.', '/', white space and control characters")
         }
-        let isPath = self.path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"?#%\\".utf8.contains($0) }
-        guard isPath, self.path.hasPrefix("/"), !self.path.hasSuffix("/"), !self.path.contains("//") else {
+        try Self.check(path: self.path, of: self.type)
+    }
+
+    /// - Throws: ``HubRegistrationError`` `invalidPath` unless requests can have the path.
+    static func check(path: String, of type: String) throws(HubRegistrationError) {
+        let isPath = path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"?#%\\".utf8.contains($0) }
+        guard isPath, path.hasPrefix("/"), !path.hasSuffix("/"), !path.contains("//") else {
             throw HubRegistrationError(
                 .invalidPath,
-                "the path '\(self.path)' of \(self.type) is invalid: it must begin with '/', not end with it, and have"
+                "the path '\(path)' of \(type) is invalid: it must begin with '/', not end with it, and have"
                     + " visible ASCII characters other than '?', '#', '%' and '\\'")
         }
     }

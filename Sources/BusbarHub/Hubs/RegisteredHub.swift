@@ -1,6 +1,6 @@
 package import BusbarProtocol
 
-/// A hub that is served, whatever its type.
+/// A hub that is served, whatever its type; or a persistent connection, which is a hub without methods that takes data.
 package final class RegisteredHub: Sendable {
     /// What a client called, and with what.
     package struct Invocation: Sendable {
@@ -8,60 +8,76 @@ package final class RegisteredHub: Sendable {
         package var method: String
         package var arguments: ArgumentList
         package var rules: ArgumentRules
+        /// State and progress of a classic call; nil for core ones.
+        package var exchange: ClassicExchange?
 
-        package init(method: String, arguments: ArgumentList, rules: ArgumentRules) {
+        package init(
+            method: String, arguments: ArgumentList, rules: ArgumentRules, exchange: ClassicExchange? = nil
+        ) {
             self.method = method
             self.arguments = arguments
             self.rules = rules
+            self.exchange = exchange
         }
     }
 
-    package typealias Event = @Sendable (HubCall) async -> HubFailure?
+    package enum Event: Hashable, Sendable {
+        case connected, reconnected
+        case disconnected(Disconnection)
+    }
+
+    /// What a type is asked for, whatever type it is.
+    struct Behaviour: Sendable {
+        var invoke: @Sendable (Invocation, HubCall) async -> InvocationOutcome
+        /// Set for persistent connections only.
+        var receive: (@Sendable (String, HubCall) async -> InvocationOutcome)?
+        var handle: @Sendable (Event, HubCall) async -> HubFailure?
+        /// Nil if everybody may connect.
+        var admits: (@Sendable (Principal?, ConnectionRequest) -> Bool)?
+        var signals: @Sendable (ConnectionContext) -> [String]
+        var rejoining: @Sendable ([String], ConnectionContext) -> [String]
+    }
 
     /// The spelling that messages to clients and topics use.
     package let name: String
 
-    /// Where core clients connect.
+    /// What a page calls it; nil: the name with its first letter in lower case.
+    package let scriptName: String?
+
+    /// Where core clients connect, or where the persistent connection is.
     package let path: String
 
     /// The type's name, for logs.
     package let typeName: String
 
-    /// The names of methods that clients may call, as registered, each once.
-    package let methodNames: [String]
+    /// The methods that clients may call, each name once, as registered.
+    package let methods: [MethodName]
 
     /// Methods that can never be called, because another takes as many arguments under the same name.
     package let ambiguousMethods: [String]
 
-    private let invoke: @Sendable (Invocation, HubCall) async -> InvocationOutcome
-    private let connect: Event
-    private let reconnect: Event
-    private let disconnect: @Sendable (Disconnection, HubCall) async -> HubFailure?
+    let type: ObjectIdentifier
+    private let behaviour: Behaviour
 
-    init<H: Hub>(
-        name: String,
-        path: String,
-        type: H.Type,
-        factory: HubFactory<H>
-    ) throws(HubRegistrationError) {
-        let methods = try HubMethodTable(H.methods, hub: name)
+    init(
+        name: String, scriptName: String?, path: String, type: Any.Type, methods: [MethodName], ambiguous: [String],
+        behaviour: Behaviour
+    ) {
         self.name = name
+        self.scriptName = scriptName
         self.path = path
         self.typeName = "\(type)"
-        self.methodNames = methods.names
-        self.ambiguousMethods = methods.ambiguous
-        self.invoke = { invocation, call in
-            do throws(HubFailure) {
-                let method = try methods.method(invocation.method, argumentCount: invocation.arguments.count)
-                return await method.invoke(invocation.arguments, invocation.rules, factory, call)
-            } catch {
-                return .failed(error)
-            }
-        }
-        self.connect = { call in await factory.run(call) { try await $0.connected() } }
-        self.reconnect = { call in await factory.run(call) { try await $0.reconnected() } }
-        self.disconnect = { ending, call in await factory.run(call) { await $0.disconnected(ending) } }
+        self.type = ObjectIdentifier(type)
+        self.methods = methods
+        self.ambiguousMethods = ambiguous
+        self.behaviour = behaviour
     }
+
+    /// The names of methods that clients may call, as registered, each once.
+    package var methodNames: [String] { self.methods.map(\.name) }
+
+    /// Whether what clients send is data and no calls.
+    package var isPersistentConnection: Bool { self.behaviour.receive != nil }
 
     /// Makes a hub and calls one of its methods. Nothing a client sends makes this throw or trap.
     ///
@@ -71,17 +87,25 @@ package final class RegisteredHub: Sendable {
         context: ConnectionContext,
         publisher: any HubPublisher
     ) async -> InvocationOutcome {
-        await self.invoke(invocation, self.call(context, publisher))
+        await self.behaviour.invoke(invocation, self.call(context, publisher, invocation.exchange))
+    }
+
+    /// Hands data of a client to a new instance of the persistent connection. Its value is the direct answer.
+    package func receive(
+        _ data: String, context: ConnectionContext, publisher: any HubPublisher
+    ) async -> InvocationOutcome {
+        guard let receive = self.behaviour.receive else { return .failed(HubFailure(.unknownMethod, "no data here")) }
+        return await receive(data, self.call(context, publisher, nil))
     }
 
     /// Tells a new hub that the connection has begun. A failure is to end the connection.
     package func connected(_ context: ConnectionContext, publisher: any HubPublisher) async -> HubFailure? {
-        await self.connect(self.call(context, publisher))
+        await self.handle(.connected, context, publisher)
     }
 
     /// Tells a new hub that the connection is back. A failure is to end the connection.
     package func reconnected(_ context: ConnectionContext, publisher: any HubPublisher) async -> HubFailure? {
-        await self.reconnect(self.call(context, publisher))
+        await self.handle(.reconnected, context, publisher)
     }
 
     /// Tells a new hub that the connection has ended. A failure is to be logged: no hub could be made.
@@ -90,27 +114,46 @@ package final class RegisteredHub: Sendable {
         ending: Disconnection,
         publisher: any HubPublisher
     ) async -> HubFailure? {
-        await self.disconnect(ending, self.call(context, publisher))
+        await self.handle(.disconnected(ending), context, publisher)
     }
 
-    private func call(_ context: ConnectionContext, _ publisher: any HubPublisher) -> HubCall {
-        HubCall(context: context, hub: self.name, publisher: publisher)
+    /// Whether somebody may connect.
+    /// - Parameter request: evaluated only where it depends on it.
+    package func admits(_ user: Principal?, _ request: @autoclosure () -> ConnectionRequest) -> Bool {
+        guard let admits = self.behaviour.admits else { return true }
+        return admits(user, request())
+    }
+
+    /// The names under which a connection listens here: the hub's own, and one for each signal.
+    package func listeningNames(of context: ConnectionContext) -> [String] {
+        [self.name] + self.behaviour.signals(context).map { Self.name(ofSignal: $0, in: self.name) }
+    }
+
+    /// Which of the groups that a client claims to be in it joins again.
+    package func rejoining(_ groups: [String], context: ConnectionContext) -> [String] {
+        self.behaviour.rejoining(groups, context)
+    }
+
+    /// No hub and no persistent connection has a name with `#` in it.
+    static func name(ofSignal signal: String, in hub: String) -> String { "\(hub)#\(signal)" }
+
+    private func handle(
+        _ event: Event, _ context: ConnectionContext, _ publisher: any HubPublisher
+    ) async -> HubFailure? {
+        await self.behaviour.handle(event, self.call(context, publisher, ClassicExchange()))
+    }
+
+    private func call(
+        _ context: ConnectionContext, _ publisher: any HubPublisher, _ exchange: ClassicExchange?
+    ) -> HubCall {
+        HubCall(context: context, hub: self.name, publisher: publisher, exchange: exchange)
     }
 }
 
-extension HubFactory {
-    fileprivate func run(_ call: HubCall, _ event: (H) async throws -> Void) async -> HubFailure? {
-        let hub: H
-        do throws(HubFailure) {
-            hub = try await self.make(call)
-        } catch {
-            return error
-        }
-        do {
-            try await event(hub)
-            return nil
-        } catch {
-            return HubFailure(thrown: error)
-        }
-    }
+/// What a method is called.
+package struct MethodName: Hashable, Sendable {
+    /// As registered, and as calls name it.
+    package let name: String
+    /// What a page calls it; nil: the name with its first letter in lower case.
+    package let scriptName: String?
 }

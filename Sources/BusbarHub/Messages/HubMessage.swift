@@ -1,17 +1,30 @@
 package import Busbar
 package import BusbarProtocol
 
-/// One call of a client's method, on its way from a hub to whoever it is for. Independent of any client's protocol.
+/// What some clients of one hub are sent, on its way from the hub to them. Independent of any client's protocol.
 package struct HubMessage: Hashable, Sendable {
+    /// What a message says.
+    package enum Body: Hashable, Sendable {
+        /// A call of a client's method.
+        case call(ClientCall)
+        /// A value of a persistent connection, sent as it is.
+        case value(JSONValueText)
+        /// How far a call of the one client that it is for has come.
+        case progress(ProgressReport)
+    }
+
     /// The registered spelling of the hub's name.
     package var hub: String
     package var audience: Audience
-    /// The client's method, spelled as the application did.
-    package var method: String
-    package var arguments: ArgumentList
-    /// What the call has changed in its caller's state: an object, for classic callers only.
-    package var callerState: JSONValueText?
+    package var body: Body
 
+    package init(hub: String, audience: Audience, body: Body) {
+        self.hub = hub
+        self.audience = audience
+        self.body = body
+    }
+
+    /// A call of the clients' method `method`.
     package init(
         hub: String,
         audience: Audience,
@@ -19,10 +32,31 @@ package struct HubMessage: Hashable, Sendable {
         arguments: ArgumentList,
         callerState: JSONValueText? = nil
     ) {
-        self.hub = hub
-        self.audience = audience
-        self.method = method
-        self.arguments = arguments
+        let call = ClientCall(method: method, arguments: arguments, callerState: callerState)
+        self.init(hub: hub, audience: audience, body: .call(call))
+    }
+}
+
+/// A call of a client's method.
+package struct ClientCall: Hashable, Sendable {
+    /// Spelled as the application did.
+    package var method: String
+    package var arguments: ArgumentList
+    /// What the call that sends this has changed in its caller's state: an object, for classic callers only.
+    package var callerState: JSONValueText?
+}
+
+/// How far a call has come, for the classic client that made it. Others have no place for it.
+package struct ProgressReport: Hashable, Sendable {
+    /// The call, as its client numbers it.
+    package var invocationID: String
+    package var value: JSONValueText
+    /// What the call has changed in its caller's state so far.
+    package var callerState: JSONValueText?
+
+    package init(invocationID: String, value: JSONValueText, callerState: JSONValueText? = nil) {
+        self.invocationID = invocationID
+        self.value = value
         self.callerState = callerState
     }
 }

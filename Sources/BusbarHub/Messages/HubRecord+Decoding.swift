@@ -46,6 +46,8 @@ extension HubRecord {
         case .message: self = .message(try reader.message(hub: hub))
         case .groupAdd: self = try reader.groupCommand(.add, hub: hub)
         case .groupRemove: self = try reader.groupCommand(.remove, hub: hub)
+        case .value: self = .message(try reader.value(hub: hub))
+        case .progress: self = .message(try reader.progress(hub: hub))
         }
         try reader.finish()
     }
@@ -60,19 +62,42 @@ private struct HubRecordReader {
         let audience = try self.audience()
         let method = try self.name()
         guard !method.isEmpty else { throw HubRecordError(.malformed, "a message without a method") }
-        let flags = try self.integer(UInt8.self)
-        guard flags & ~HubRecordFormat.hasCallerState == 0 else { throw HubRecordError(.unknown, "flags \(flags)") }
-        let argumentsText = try self.text()
-        let stateText = flags & HubRecordFormat.hasCallerState == 0 ? nil : try self.text()
+        let (argumentsText, state) = try self.textAndState()
         let arguments: ArgumentList
-        var state: JSONValueText?
         do throws(JSONCodingError) {
             arguments = try ArgumentList(validating: argumentsText)
-            if let stateText { state = try JSONValueText(validating: stateText) }
         } catch {
-            throw HubRecordError(.malformed, "arguments or state: \(error.detail)")
+            throw HubRecordError(.malformed, "arguments: \(error.detail)")
         }
         return HubMessage(hub: hub, audience: audience, method: method, arguments: arguments, callerState: state)
+    }
+
+    mutating func value(hub: String) throws(HubRecordError) -> HubMessage {
+        let audience = try self.audience()
+        return HubMessage(hub: hub, audience: audience, body: .value(try Self.value(try self.text())))
+    }
+
+    mutating func progress(hub: String) throws(HubRecordError) -> HubMessage {
+        let audience = try self.audience()
+        let id = try self.name()
+        let (text, state) = try self.textAndState()
+        let report = ProgressReport(invocationID: id, value: try Self.value(text), callerState: state)
+        return HubMessage(hub: hub, audience: audience, body: .progress(report))
+    }
+
+    private mutating func textAndState() throws(HubRecordError) -> (ByteBuffer, JSONValueText?) {
+        let flags = try self.integer(UInt8.self)
+        guard flags & ~HubRecordFormat.hasCallerState == 0 else { throw HubRecordError(.unknown, "flags \(flags)") }
+        let text = try self.text()
+        return (text, flags & HubRecordFormat.hasCallerState == 0 ? nil : try Self.value(try self.text()))
+    }
+
+    private static func value(_ text: ByteBuffer) throws(HubRecordError) -> JSONValueText {
+        do throws(JSONCodingError) {
+            return try JSONValueText(validating: text)
+        } catch {
+            throw HubRecordError(.malformed, "value or state: \(error.detail)")
+        }
     }
 
     mutating func groupCommand(_ action: GroupChange.Action, hub: String) throws(HubRecordError) -> HubRecord {

@@ -6,6 +6,8 @@ package import NIOCore
 ///
 ///     version(1) kind(1) hub
 ///     message:       audience(1) [name] [exceptCount(2) except…] method flags(1) arguments(4+) [callerState(4+)]
+///     value:         audience(1) [name] [exceptCount(2) except…] value(4+)
+///     progress:      audience(1) name invocationID flags(1) value(4+) [callerState(4+)]
 ///     group change:  group connectionID key(20) duty(1 or 13)
 ///
 /// Names are two bytes of length and UTF-8. A node that meets a version or kind it does not know drops the record.
@@ -15,7 +17,10 @@ enum HubRecordFormat {
     /// The largest record, in bytes.
     static let largestBytes = 16 << 20
 
-    enum Kind: UInt8 { case message = 1, groupAdd, groupRemove }
+    enum Kind: UInt8 {
+        case message = 1, groupAdd, groupRemove
+        case value = 16, progress
+    }
     enum AudienceKind: UInt8 { case all = 1, connection, group, user }
 
     /// Set if a caller's state follows the arguments.
@@ -29,7 +34,6 @@ extension HubRecord {
         var writer = HubRecordWriter(estimatedBytes: self.estimatedBytes)
         switch self {
         case .message(let message):
-            writer.begin(.message, hub: message.hub)
             writer.write(message)
         case .groupCommand(let change, let requester):
             writer.begin(change.action == .add ? .groupAdd : .groupRemove, hub: change.hub)
@@ -45,10 +49,22 @@ extension HubRecord {
     private var estimatedBytes: Int {
         switch self {
         case .message(let message):
-            64 + message.hub.utf8.count + message.method.utf8.count + message.arguments.bytes.readableBytes
-                + (message.callerState?.bytes.readableBytes ?? 0) + message.audience.estimatedBytes
+            64 + message.hub.utf8.count + message.body.estimatedBytes + message.audience.estimatedBytes
         case .groupCommand(let change, _):
             64 + change.hub.utf8.count + change.group.utf8.count + change.connectionID.utf8.count
+        }
+    }
+}
+
+extension HubMessage.Body {
+    fileprivate var estimatedBytes: Int {
+        switch self {
+        case .call(let call):
+            call.method.utf8.count + call.arguments.bytes.readableBytes
+                + (call.callerState?.bytes.readableBytes ?? 0)
+        case .value(let value): value.bytes.readableBytes
+        case .progress(let report):
+            report.value.bytes.readableBytes + (report.callerState?.bytes.readableBytes ?? 0) + 64
         }
     }
 }
@@ -78,7 +94,26 @@ private struct HubRecordWriter {
     }
 
     mutating func write(_ message: HubMessage) {
-        switch message.audience {
+        switch message.body {
+        case .call(let call):
+            self.begin(.message, hub: message.hub)
+            self.write(message.audience)
+            self.write(name: call.method)
+            self.write(call.arguments.bytes, callerState: call.callerState)
+        case .value(let value):
+            self.begin(.value, hub: message.hub)
+            self.write(message.audience)
+            self.write(text: value.bytes)
+        case .progress(let report):
+            self.begin(.progress, hub: message.hub)
+            self.write(message.audience)
+            self.write(name: report.invocationID)
+            self.write(report.value.bytes, callerState: report.callerState)
+        }
+    }
+
+    private mutating func write(_ audience: Audience) {
+        switch audience {
         case .all(let except):
             self.begin(.all)
             self.write(except: except)
@@ -93,10 +128,12 @@ private struct HubRecordWriter {
             self.begin(.user)
             self.write(name: id)
         }
-        self.write(name: message.method)
-        self.buffer.writeInteger(message.callerState == nil ? 0 : HubRecordFormat.hasCallerState)
-        self.write(text: message.arguments.bytes)
-        if let state = message.callerState { self.write(text: state.bytes) }
+    }
+
+    private mutating func write(_ text: ByteBuffer, callerState: JSONValueText?) {
+        self.buffer.writeInteger(callerState == nil ? 0 : HubRecordFormat.hasCallerState)
+        self.write(text: text)
+        if let callerState { self.write(text: callerState.bytes) }
     }
 
     mutating func write(name: String) {

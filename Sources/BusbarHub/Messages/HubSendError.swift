@@ -14,6 +14,8 @@ public struct HubSendError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let tooLarge = Self("tooLarge")
         /// An argument cannot be written as JSON, `detail` says why. Nothing was sent.
         public static let argumentNotEncodable = Self("argumentNotEncodable")
+        /// Progress was reported of a call whose method has returned.
+        public static let invocationCompleted = Self("invocationCompleted")
         /// The bus has not accepted the message: the backplane is away and the offline policy or the deadline said no.
         /// Sending again later may succeed.
         public static let notAccepted = Self("notAccepted")

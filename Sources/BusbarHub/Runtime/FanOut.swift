@@ -14,6 +14,12 @@ struct FanOut {
     /// What each trail comes to, per format: made when the first recipient needs it.
     private var coreFrames: [ByteBuffer?] = []
     private var classicFrames: [ByteBuffer?] = []
+    private var classicTexts: [ByteBuffer?] = []
+    private let longPollDelayMilliseconds: Int
+
+    init(longPollDelayMilliseconds: Int) {
+        self.longPollDelayMilliseconds = longPollDelayMilliseconds
+    }
 
     // MARK: Collecting
 
@@ -61,14 +67,17 @@ struct FanOut {
         if !self.touched.isEmpty {
             let count = self.trails.count
             self.coreFrames.append(contentsOf: repeatElement(nil, count: max(0, count - self.coreFrames.count)))
-            self.classicFrames.append(contentsOf: repeatElement(nil, count: max(0, count - self.classicFrames.count)))
+            self.classicTexts.append(contentsOf: repeatElement(nil, count: max(0, count - self.classicTexts.count)))
+            let frames = count * Self.framings
+            self.classicFrames.append(contentsOf: repeatElement(nil, count: max(0, frames - self.classicFrames.count)))
             for index in self.touched.indices {
                 self.deliver(to: self.touched[index], limitBytes: limitBytes, batch: batch, cursor: cursor)
             }
             for index in 0..<count {
                 self.coreFrames[index] = nil
-                self.classicFrames[index] = nil
+                self.classicTexts[index] = nil
             }
+            for index in 0..<frames { self.classicFrames[index] = nil }
             self.touched.removeAll(keepingCapacity: true)
         }
         self.runs.removeAll(keepingCapacity: true)
@@ -96,9 +105,10 @@ struct FanOut {
         }
         switch recipient.format {
         case .coreJSONWebSocket: self.writeCore(trail, to: outlet)
-        case .classicWebSocket:
+        case .classic(let framing):
             recipient.toldBatch = batch
-            outlet.write(self.classicFrame(trail, cursor: cursor))
+            outlet.write(self.classicFrame(trail, framing, cursor: cursor))
+            if framing == .longPolling { recipient.owner?.pollAnswered() }
         }
         outlet.flush()
     }
@@ -119,11 +129,31 @@ struct FanOut {
         outlet.write(frames)
     }
 
-    private mutating func classicFrame(_ trail: RunTrails.Trail, cursor: () -> String) -> ByteBuffer {
-        if let frame = self.classicFrames[Int(trail)] { return frame }
-        let elements = self.trails.runs(of: trail).map { self.runs[$0].classicElements() }
-        let frame = ClassicFrames.envelope(ClassicEnvelope(cursor: cursor()), elements: elements)
-        self.classicFrames[Int(trail)] = frame
+    private static let framings = ClassicFraming.allCases.count
+
+    private mutating func classicFrame(
+        _ trail: RunTrails.Trail, _ framing: ClassicFraming, cursor: () -> String
+    ) -> ByteBuffer {
+        let place = Int(trail) * Self.framings + framing.rawValue
+        if let frame = self.classicFrames[place] { return frame }
+        let frame: ByteBuffer
+        if framing == .longPolling, self.longPollDelayMilliseconds > 0 {
+            frame = framing.frame(self.classicText(trail, cursor: cursor, delay: self.longPollDelayMilliseconds))
+        } else if let text = self.classicTexts[Int(trail)] {
+            frame = framing.frame(text)
+        } else {
+            let text = self.classicText(trail, cursor: cursor)
+            self.classicTexts[Int(trail)] = text
+            frame = framing.frame(text)
+        }
+        self.classicFrames[place] = frame
         return frame
+    }
+
+    private mutating func classicText(_ trail: RunTrails.Trail, cursor: () -> String, delay: Int = 0) -> ByteBuffer {
+        var envelope = ClassicEnvelope(cursor: cursor())
+        envelope.longPollDelayMilliseconds = delay
+        let elements = self.trails.runs(of: trail).map { self.runs[$0].classicElements() }
+        return ClassicFrames.text(envelope, elements: elements)
     }
 }

@@ -24,8 +24,18 @@ public struct HubConfiguration: Hashable, Sendable {
         public var connectionTimeout: Duration = .seconds(110)
         /// How long a connection without a channel is kept, at least 6 s.
         public var disconnectTimeout: Duration = .seconds(30)
-        /// Time between two keep-alives, at least 2 s and at most a third of ``disconnectTimeout``; nil = none.
-        public var keepAlive: Duration? = .seconds(10)
+        /// Time between two keep-alives, at least 2 s and at most a third of ``disconnectTimeout``; nil = none. As long
+        /// as it is not set it is that third, whatever that becomes.
+        public var keepAlive: Duration? {
+            get {
+                switch self.keepAliveChoice {
+                case .aThird: self.disconnectTimeout / 3
+                case .every(let interval): interval
+                case .off: nil
+                }
+            }
+            set { self.keepAliveChoice = newValue.map { .every($0) } ?? .off }
+        }
         /// Largest WebSocket message of a client in bytes; nil = unlimited.
         public var maximumWebSocketMessageBytes: Int? = 65_536
         /// How long a client waits before its next long poll.
@@ -36,6 +46,13 @@ public struct HubConfiguration: Hashable, Sendable {
         public var javaScriptProxies = true
         /// Whether answers may be wrapped in a callback.
         public var jsonp = false
+
+        private enum KeepAliveChoice: Hashable, Sendable {
+            case aThird, off
+            case every(Duration)
+        }
+
+        private var keepAliveChoice = KeepAliveChoice.aThird
 
         public init() {}
     }

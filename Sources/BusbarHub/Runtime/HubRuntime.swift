@@ -8,6 +8,8 @@ import Synchronization
 public final class HubRuntime: Sendable {
     /// The hubs served, by name and path.
     package let hubs: HubTable
+    /// The persistent connections served, in the order of registration.
+    package let persistentConnections: [RegisteredHub]
     /// Classic connections: known by id, outliving their sockets.
     package var classic: ClassicConnections { ClassicConnections(runtime: self) }
     let services: RuntimeServices
@@ -19,20 +21,26 @@ public final class HubRuntime: Sendable {
 
     /// - Parameters:
     ///   - bus: what hub messages travel on, also those to the node's own clients. Run it beside the runtime.
+    ///   - persistentConnections: endpoints of classic clients without hubs.
+    ///   - pipeline: what every call, message and event of the hubs passes through.
     ///   - eventLoops: the loops that the connections live on.
     /// - Throws: ``HubConfigurationError`` if a setting is out of its range, ``HubRegistrationError`` if hubs can't be
     ///   served as they are registered.
     public init(
         bus: Bus,
         hubs: [HubRegistration],
+        persistentConnections: [PersistentConnectionRegistration] = [],
+        pipeline: HubPipeline = .init(),
         configuration: HubConfiguration = .init(),
         eventLoops: any EventLoopGroup,
         logger: Logger
     ) throws {
         try configuration.validate()
         let eventLoops = Array(eventLoops.makeIterator())
-        self.hubs = try HubTable(hubs)
-        let services = RuntimeServices(bus: bus, configuration: configuration, hubs: self.hubs, logger: logger)
+        self.hubs = try HubTable(hubs, pipeline: pipeline)
+        self.persistentConnections = try PersistentConnectionRegistration.resolve(persistentConnections)
+        let services = RuntimeServices(
+            bus: bus, configuration: configuration, hubs: self.hubs, pipeline: pipeline, logger: logger)
         var limits = SubscriberLimits()
         limits.queuedBytes = configuration.laneLimitBytes
         self.services = services
@@ -170,10 +178,38 @@ extension HubRuntime {
     public func context(named name: String) -> HubContext? {
         self.hubs.hub(named: name).map { HubContext(hub: $0.name, publisher: self) }
     }
+
+    /// A persistent connection seen from outside; of a type that is served at several paths, the one registered first.
+    /// Nil if the type isn't registered.
+    public func context<C: PersistentConnection>(for type: C.Type) -> PersistentConnectionContext? {
+        self.context { $0.type == ObjectIdentifier(type) }
+    }
+
+    /// A persistent connection seen from outside, by its path in any case. Nil if none is registered there.
+    public func persistentConnection(at path: String) -> PersistentConnectionContext? {
+        self.context { $0.path.lowercased() == path.lowercased() }
+    }
+
+    private func context(where isWanted: (RegisteredHub) -> Bool) -> PersistentConnectionContext? {
+        self.persistentConnections.first(where: isWanted).map {
+            PersistentConnectionContext(sender: HubSender(hub: $0.name, publisher: self))
+        }
+    }
 }
 
 extension HubRuntime: HubPublisher {
     package func publish(_ message: HubMessage) async throws(HubSendError) {
+        let pipeline = self.services.pipeline
+        guard !pipeline.modules.isEmpty, let outgoing = OutgoingMessage(message) else {
+            return try await self.publishUnseen(message)
+        }
+        try await pipeline.outgoing(outgoing) { () async throws(HubSendError) in
+            try await self.publishUnseen(message)
+        }
+    }
+
+    /// Publishes what has passed the modules.
+    private func publishUnseen(_ message: HubMessage) async throws(HubSendError) {
         let record = HubRecord.message(message)
         let bytes = try record.encoded(), topic = record.topic
         if case .connection(let id) = message.audience, await self.isToBeSpared(id, topic) {

@@ -36,8 +36,10 @@ struct MessageRun {
         var frames = ByteBuffer()
         var record = ByteBuffer()
         for message in self.messages {
+            // Why: values and progress are for classic clients only.
+            guard case .call(let call) = message.body else { continue }
             record.clear()
-            CoreJSON.writeInvocation(target: message.method, arguments: message.arguments, into: &record)
+            CoreJSON.writeInvocation(target: call.method, arguments: call.arguments, into: &record)
             frames.reserveCapacity(minimumWritableBytes: record.readableBytes + WebSocketFrames.longestHeaderBytes)
             WebSocketFrames.writeHeader(.text, payloadBytes: record.readableBytes, into: &frames)
             frames.writeImmutableBuffer(record)
@@ -52,12 +54,26 @@ struct MessageRun {
         var texts = ByteBuffer()
         for (index, message) in self.messages.enumerated() {
             if index > 0 { texts.writeInteger(UInt8(ascii: ",")) }
-            ClassicJSON.writeInvocation(
-                hub: message.hub, method: message.method, arguments: message.arguments, state: message.callerState,
-                into: &texts)
+            message.writeClassicElement(into: &texts)
         }
         self.classicTexts = texts
         return texts
+    }
+}
+
+extension HubMessage {
+    /// Writes the message as classic clients get it, an element of an envelope.
+    func writeClassicElement(into buffer: inout ByteBuffer) {
+        switch self.body {
+        case .call(let call):
+            ClassicJSON.writeInvocation(
+                hub: self.hub, method: call.method, arguments: call.arguments, state: call.callerState, into: &buffer)
+        case .value(let value):
+            buffer.writeImmutableBuffer(value.bytes)
+        case .progress(let report):
+            ClassicJSON.writeProgress(
+                report.value, invocationID: report.invocationID, state: report.callerState, into: &buffer)
+        }
     }
 }
 

@@ -3,7 +3,7 @@ import NIOCore
 /// What the fan-out of one event loop knows of a connection. Confined to its loop.
 final class Recipient {
     let id: String
-    let format: WireFormat
+    var format: WireFormat
     /// Where messages go; nil while the connection has no channel.
     var outlet: (any Outlet)?
     /// Whether messages concern it at present.
@@ -34,6 +34,9 @@ final class Recipient {
 protocol RecipientOwner: AnyObject {
     /// The connection reads more slowly than it is sent to.
     func fellBehind()
+
+    /// The one envelope that its long poll waited for has been written.
+    func pollAnswered()
 
     /// Membership in a group has changed.
     func groupChanged(_ change: GroupChange)

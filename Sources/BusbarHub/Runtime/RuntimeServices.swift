@@ -9,6 +9,7 @@ final class RuntimeServices: Sendable {
     let bus: Bus
     let configuration: HubConfiguration
     let hubs: HubTable
+    let pipeline: HubPipeline
     let logger: Logger
     let metrics = RuntimeMetrics()
     let mailbox = WorkMailbox()
@@ -18,10 +19,11 @@ final class RuntimeServices: Sendable {
     let nodes: NodeExchange
     private let draining = Atomic<Bool>(false)
 
-    init(bus: Bus, configuration: HubConfiguration, hubs: HubTable, logger: Logger) {
+    init(bus: Bus, configuration: HubConfiguration, hubs: HubTable, pipeline: HubPipeline, logger: Logger) {
         self.bus = bus
         self.configuration = configuration
         self.hubs = hubs
+        self.pipeline = pipeline
         self.logger = logger
         self.groupsToken = GroupsToken(key: bus.configuration.farmKey ?? .generate())
         self.classicDirectory = ClassicDirectory(limit: configuration.classic.connectionLimit)
@@ -29,6 +31,12 @@ final class RuntimeServices: Sendable {
         self.nodes = NodeExchange(
             bus: bus, name: configuration.nodeName, connections: self.connections, mailbox: self.mailbox, logger: logger
         )
+    }
+
+    /// What long polls are told to wait before the next one.
+    var longPollDelayMilliseconds: Int {
+        let delay = self.configuration.classic.longPollDelay.components
+        return Int(delay.seconds) * 1_000 + Int(delay.attoseconds / 1_000_000_000_000_000)
     }
 
     /// Whether new connections are refused.
@@ -54,6 +62,9 @@ extension RuntimeServices {
             level: failure.isClientsDoing ? .debug : .info, what,
             metadata: ["hub": "\(hub)", "connection": "\(connection)", "error": "\(failure.logText)"])
     }
+
+    /// The link of a connection broke without a goodbye.
+    func transportBroke() { self.metrics.brokenTransports.increment() }
 
     /// A connection is ended because it doesn't read what it is sent. Counted and logged once per connection.
     func slowConsumer(_ id: String, hub: String) {

@@ -17,8 +17,16 @@ final class SessionLoop {
     private var recipients: [Recipient?] = []
     private var freeSlots: [AudienceTable.Slot] = []
     private var slots: [String: AudienceTable.Slot] = [:]
-    private var fanOut = FanOut()
+    private var fanOut: FanOut
     private var owners: [any SessionOwner] = []
+    private var arrivals: [Arrival] = []
+
+    /// What is to happen when the loop has come to a place, or has not come there in time.
+    private struct Arrival {
+        let place: Frontier
+        let deadline: NIODeadline
+        let body: () -> Void
+    }
     /// The classic connections that live here or are about to.
     var classic: [ClassicDirectory.Ticket: ClassicPresence] = [:]
 
@@ -26,6 +34,7 @@ final class SessionLoop {
         self.eventLoop = eventLoop
         self.services = services
         self.frontier = frontier
+        self.fanOut = FanOut(longPollDelayMilliseconds: services.longPollDelayMilliseconds)
     }
 
     // MARK: Sessions
@@ -49,6 +58,7 @@ final class SessionLoop {
     var sessionCount: Int { self.owners.count }
 
     func tick(now: NIODeadline) {
+        self.runArrivals { $0.deadline <= now }
         // Why backwards: a session that goes away is replaced by one that has had its turn.
         for index in stride(from: self.owners.count - 1, through: 0, by: -1) where index < self.owners.count {
             self.owners[index].tick(now: now)
@@ -63,6 +73,7 @@ final class SessionLoop {
 
     /// Nothing is run any more: lets go of every session.
     func stop() {
+        self.arrivals = []
         while let owner = self.owners.last {
             owner.stop()
             self.remove(owner)
@@ -121,6 +132,20 @@ final class SessionLoop {
 
     // MARK: Batches
 
+    /// Runs `body` when everything up to `place` has been processed here: now, after a later batch, or at the tick behind
+    /// `deadline`.
+    func whenReached(_ place: Frontier, by deadline: NIODeadline, _ body: @escaping () -> Void) {
+        if self.frontier.reaches(place) { return body() }
+        self.arrivals.append(Arrival(place: place, deadline: deadline, body: body))
+    }
+
+    private func runArrivals(_ isDue: (Arrival) -> Bool) {
+        if self.arrivals.isEmpty { return }
+        let due = self.arrivals.filter(isDue)
+        self.arrivals.removeAll(where: isDue)
+        for arrival in due { arrival.body() }
+    }
+
     func process(_ batch: LaneBatch) {
         self.fanOut.begin()
         for record in batch.records {
@@ -144,6 +169,7 @@ final class SessionLoop {
         ) { self.cursor }
         if delivered > 0 { self.services.metrics.delivered.increment(by: delivered) }
         self.services.metrics.batchMessages.record(batch.records.count)
+        self.runArrivals { self.frontier.reaches($0.place) }
     }
 
     /// Gives the run that was being collected to everybody it is for.

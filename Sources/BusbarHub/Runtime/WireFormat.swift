@@ -1,17 +1,13 @@
+package import BusbarProtocol
+
 /// Protocol and framing together: recipients of one format share the same bytes.
-package enum WireFormat: Int, Hashable, Sendable, CaseIterable {
+package enum WireFormat: Hashable, Sendable {
     case coreJSONWebSocket
-    case classicWebSocket
+    case classic(ClassicFraming)
 
     package static func core(_ framing: TransportFraming) -> Self {
         switch framing {
         case .webSocket: .coreJSONWebSocket
-        }
-    }
-
-    package static func classic(_ framing: TransportFraming) -> Self {
-        switch framing {
-        case .webSocket: .classicWebSocket
         }
     }
 }

@@ -16,6 +16,8 @@ package enum ClassicSend: Hashable, Sendable {
     case nothing
     /// It can't be read; says what was wrong.
     case malformed(String)
+    /// A persistent connection could not handle what it was sent: answer 500.
+    case failed
     /// As many calls of the connection wait as may: answer 503.
     case busy
     /// No node has such a connection.
@@ -110,7 +112,7 @@ extension ClassicConnections {
             let reply = ClassicReply(continuation)
             self.directory.perform(ticket) { session in
                 if let session {
-                    session.post(payload, reply)
+                    session.received(payload, answer: .reply(reply))
                 } else {
                     reply.resume(.unknown)
                 }
@@ -144,12 +146,20 @@ final class ClassicReply: Sendable {
     func resume(_ outcome: ClassicSend) {
         self.continuation.withLock { $0.take() }?.resume(returning: outcome)
     }
+}
 
-    func resume(_ invocation: ClassicInvocation, _ result: ClassicResult) {
-        guard let id = invocation.invocationID else { return self.resume(.nothing) }
-        var text = ByteBuffer()
-        ClassicJSON.writeResult(result, invocationID: id, into: &text)
-        self.resume(.result(text))
+/// Where the result of a call goes.
+enum ClassicAnswer: Sendable {
+    /// To the receive channel that the call came by, as long as it is the connection's.
+    case channel(ClassicLifecycle.Channel)
+    case reply(ClassicReply)
+
+    /// Says why the call is not carried out, to who can be told.
+    func refuse(_ why: ClassicSend) {
+        switch self {
+        case .channel: break
+        case .reply(let reply): reply.resume(why)
+        }
     }
 }
 
@@ -157,13 +167,14 @@ final class ClassicReply: Sendable {
 
 /// One byte that says which it is, then the result or the reason.
 extension ClassicSend {
-    private enum Code: UInt8 { case result = 1, nothing, malformed, busy, unknown, unreachable }
+    private enum Code: UInt8 { case result = 1, nothing, malformed, busy, unknown, unreachable, failed }
 
     func encoded() -> ByteBuffer {
         switch self {
         case .result(let text): Self.bytes(.result, text)
         case .nothing: Self.bytes(.nothing)
         case .malformed(let why): Self.bytes(.malformed, ByteBuffer(string: why))
+        case .failed: Self.bytes(.failed)
         case .busy: Self.bytes(.busy)
         case .unknown: Self.bytes(.unknown)
         case .unreachable: Self.bytes(.unreachable)
@@ -176,6 +187,7 @@ extension ClassicSend {
         case .result: self = .result(bytes)
         case .nothing: self = .nothing
         case .malformed: self = .malformed(String(buffer: bytes))
+        case .failed: self = .failed
         case .busy: self = .busy
         case .unknown: self = .unknown
         case .unreachable, nil: self = .unreachable

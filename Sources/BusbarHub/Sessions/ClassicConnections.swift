@@ -1,4 +1,4 @@
-import BusbarProtocol
+package import BusbarProtocol
 package import NIOCore
 import Synchronization
 
@@ -9,6 +9,8 @@ package struct ClassicOpening: Sendable {
         case connect
         /// `/reconnect`: what was missed since the cursor (nil or empty = nothing) is sent.
         case reconnect(cursor: String?)
+        /// `/poll`: the same, of which no event tells.
+        case poll(cursor: String?)
     }
 
     package var kind: Kind
@@ -21,15 +23,27 @@ package struct ClassicOpening: Sendable {
     package var delayedStart: Bool
     /// The groups token that the client sent back, if any.
     package var groupsToken: String?
+    /// The function that the answers of a long poll are to be arguments of; nil = plain JSON.
+    package var callback: String?
 
     package init(
-        kind: Kind, identity: ConnectionIdentity, hubs: [RegisteredHub], delayedStart: Bool, groupsToken: String?
+        kind: Kind, identity: ConnectionIdentity, hubs: [RegisteredHub], delayedStart: Bool, groupsToken: String?,
+        callback: String? = nil
     ) {
         self.kind = kind
         self.identity = identity
         self.hubs = hubs
         self.delayedStart = delayedStart
         self.groupsToken = groupsToken
+        self.callback = callback
+    }
+
+    /// Where the client stands, if it says so.
+    var cursor: String? {
+        switch self.kind {
+        case .connect: nil
+        case .reconnect(let cursor), .poll(let cursor): cursor?.isEmpty == false ? cursor : nil
+        }
     }
 }
 
@@ -62,11 +76,14 @@ package struct ClassicConnections: Sendable {
         if ClassicCursorText.isMalformed(text) { throw MalformedClassicCursor() }
     }
 
+    /// Whether receive channels are opened; else tell the client to try elsewhere.
+    package var isOpen: Bool { !self.runtime.services.isDraining }
+
     /// Opens a receive channel, which replaces the one that the connection may still have.
     ///
     /// Called on `loop`, the outlet's event loop. Returns nil while the runtime is draining: end the transport then.
     package func open(
-        _ opening: ClassicOpening, outlet: any Outlet, framing: TransportFraming, on loop: any EventLoop
+        _ opening: ClassicOpening, outlet: any Outlet, framing: ClassicFraming, on loop: any EventLoop
     ) -> ClassicChannel? {
         guard !self.runtime.services.isDraining else { return nil }
         let handle = self.runtime.handle(on: loop)
@@ -86,14 +103,15 @@ package struct ClassicConnections: Sendable {
         let ticket: ClassicDirectory.Ticket
         let previous: LoopHandle
         let id = channel.opening.identity.id
-        // Why: a client that comes back was somewhere before, and that node may be alive.
+        // Why: a client that comes back was somewhere before, and that node may be alive; so may be the one at which a
+        // client that falls back to another transport tried the first.
         let isFirst = if case .connect = channel.opening.kind { true } else { false }
         switch self.directory.claim(id, for: handle, channel: channel.number, isOwned: isFirst) {
         case .stale: return channel.end(.normal)
         case .full: return channel.end(.goingAway)
         case .new(let ticket):
             let session = ClassicSession(self.runtime, handle, ticket, ClassicState(channel.opening, self.runtime))
-            if !isFirst { self.announceMove(of: session, ticket) }
+            if !isFirst || self.runtime.services.nodes.knowsOthers { self.announceMove(of: session, ticket) }
             return session.open(channel)
         case .known(let known, let home): (ticket, previous) = (known, home)
         }
@@ -149,70 +167,5 @@ package struct ClassicConnections: Sendable {
             case .perform(let body): self.directory.perform(ticket, body)
             }
         }
-    }
-}
-
-/// The transport's handle on the connection whose receive channel it is. Confined to the transport's event loop.
-package final class ClassicChannel {
-    let number: ClassicLifecycle.Channel
-    let opening: ClassicOpening
-    let framing: TransportFraming
-    private(set) var outlet: (any Outlet)?
-    /// The connection, as long as this is its channel and it is on this loop.
-    weak var session: ClassicSession?
-    /// What arrived before the connection did.
-    private var early: [ByteBuffer] = []
-    private var closing: TransportClosing?
-
-    init(number: ClassicLifecycle.Channel, opening: ClassicOpening, outlet: any Outlet, framing: TransportFraming) {
-        self.number = number
-        self.opening = opening
-        self.outlet = outlet
-        self.framing = framing
-    }
-
-    /// Takes one whole text message of the client.
-    package func received(_ text: ByteBuffer) {
-        guard let session = self.session else {
-            // Why: the connection is on its way from another loop; nothing more is read until it is here.
-            if self.outlet != nil {
-                if self.early.isEmpty { self.outlet?.pauseReading() }
-                self.early.append(text.copied())
-            }
-            return
-        }
-        session.received(text, on: self)
-    }
-
-    /// The transport has ended; nothing is written to the outlet any more. A channel that was replaced reports it too.
-    package func transportClosed(_ closing: TransportClosing) {
-        self.outlet = nil
-        self.closing = closing
-        self.session?.channelClosed(self)
-        self.session = nil
-        self.early = []
-    }
-
-    /// What was written has been taken: a client that was not read for want of reading itself is read again.
-    package func drained() {
-        self.session?.resumeIfPaused()
-    }
-
-    var isOpen: Bool { self.closing == nil }
-
-    /// The connection is here: hands over what came before it.
-    func attached(to session: ClassicSession) {
-        self.session = session
-        let early = self.early
-        self.early = []
-        for text in early { session.received(text, on: self) }
-        if !early.isEmpty { session.resumeReading() }
-    }
-
-    /// Ends the transport; what it still has to say concerns nobody.
-    func end(_ ending: OutletEnding) {
-        self.outlet?.end(ending)
-        self.outlet = nil
-        self.early = []
     }
 }

@@ -76,8 +76,14 @@ final class ClassicDirectory: Sendable {
     }
 
     /// The connection lives on another node from here on. The id is free.
-    /// - Returns: what is left of it here.
-    func release(_ id: String) -> Ticket? { self.state.withLock { $0.tickets.removeValue(forKey: id) } }
+    /// - Returns: what is left of it here; nil also when it has come back here since, which the log is about to say.
+    func release(_ id: String) -> Ticket? {
+        self.state.withLock { state in
+            guard let ticket = state.tickets[id], state.homes[ticket]?.isOwned == true else { return nil }
+            state.tickets[id] = nil
+            return ticket
+        }
+    }
 
     func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket]?.handle } }
 

@@ -12,7 +12,7 @@ package struct ClassicLifecycle: Sendable {
         package var disconnect = TimeAmount.seconds(30)
         /// What a transport is allowed on top of that.
         package var allowance = TimeAmount.seconds(5)
-        /// How long a channel may last when there are no keep-alives.
+        /// How long a poll may last, and any other channel when there are no keep-alives.
         package var connection = TimeAmount.seconds(110)
         package var ending = TimeAmount.seconds(5)
 
@@ -51,6 +51,8 @@ package struct ClassicLifecycle: Sendable {
     package enum Opening: Hashable, Sendable {
         case connect(delayedStart: Bool)
         case reconnect
+        /// The next long poll of a client that is there: nobody is told.
+        case poll
     }
 
     private enum State: Sendable {
@@ -77,6 +79,7 @@ package struct ClassicLifecycle: Sendable {
     private let timeouts: Timeouts
     private var state = State.new
     private var connected = Connected.not
+    private var isPolling = false
     private var lastKeepAlive = NIODeadline.uptimeNanoseconds(0)
 
     package init(timeouts: Timeouts) {
@@ -107,8 +110,12 @@ package struct ClassicLifecycle: Sendable {
     // MARK: Channels
 
     /// A receive channel opens; it replaces the one that is open, of which no event tells.
-    package mutating func channelOpened(_ channel: Channel, _ opening: Opening, now: NIODeadline) -> [Effect] {
+    /// - Parameter isPolling: whether it is a long poll, which has its time however alive it is.
+    package mutating func channelOpened(
+        _ channel: Channel, _ opening: Opening, isPolling: Bool = false, now: NIODeadline
+    ) -> [Effect] {
         guard !self.isOver else { return [] }
+        self.isPolling = isPolling
         let isNew = if case .new = self.state { true } else { false }
         self.state = .live(channel, since: now)
         self.lastKeepAlive = now
@@ -130,6 +137,9 @@ package struct ClassicLifecycle: Sendable {
             // Why: the connected event ran where the client was before, so this node never runs it.
             if isNew { self.connected = .done }
             return [.catchUp, .runReconnected]
+        case .poll:
+            if isNew { self.connected = .done }
+            return [.catchUp]
         }
     }
 
@@ -230,9 +240,9 @@ package struct ClassicLifecycle: Sendable {
     package mutating func tick(now: NIODeadline) -> [Effect] {
         switch self.state {
         case .live(_, let since):
-            guard let keepAlive = self.timeouts.keepAlive else {
-                return now - since >= self.timeouts.connection ? [.endChannel(.normal)] : []
-            }
+            let isTimed = self.isPolling || self.timeouts.keepAlive == nil
+            if isTimed, now - since >= self.timeouts.connection { return [.endChannel(.normal)] }
+            guard let keepAlive = self.timeouts.keepAlive else { return [] }
             guard now - self.lastKeepAlive >= keepAlive else { return [] }
             self.lastKeepAlive = now
             return [.keepAlive]

@@ -27,16 +27,28 @@ struct ClassicCatchUp {
 
 extension ClassicSession {
     func beginCatchUp() {
-        guard case .reconnect(let text) = self.channel?.opening.kind, let text, !text.isEmpty else {
-            self.recipient?.isListening = true
-            return
+        guard let channel = self.channel else { return }
+        // Why: most polls come back to where the last one ended, and nothing needs to be looked for.
+        guard let text = channel.opening.cursor, text != self.loop.cursor else {
+            return self.goLive()
         }
+        self.catchUp = ClassicCatchUp(
+            cursor: Cursor(text: text), groups: self.groupsAtCursor, learnsGroups: !self.state.isKnown)
+        self.readPage()
+    }
+
+    /// The groups the client says it was in; of one that this node did not know, those that it was let into again.
+    private var groupsAtCursor: Set<HubGroup> {
+        guard self.state.isKnown else { return self.state.groups }
         let token = self.runtime.services.groupsToken.open(self.channel?.opening.groupsToken, connectionID: self.id)
         let hubs = Set(self.state.hubs.map(\.name))
-        self.catchUp = ClassicCatchUp(
-            cursor: Cursor(text: text), groups: token.filter { hubs.contains($0.hub) },
-            learnsGroups: !self.state.isKnown)
-        self.readPage()
+        return token.filter { hubs.contains($0.hub) }
+    }
+
+    /// From the next batch on the client hears what is published.
+    private func goLive() {
+        self.recipient?.isListening = true
+        if self.state.isTokenDue { self.sendEnvelope(cursor: self.loop.cursor) }
     }
 
     func catchUpIfDrained() {
@@ -53,7 +65,7 @@ extension ClassicSession {
         self.recipient?.takesBundles = true
         let filter = ReplayFilterBox(
             ReplayFilter(
-                connectionID: self.id, userID: self.state.context.userID, hubs: Set(self.state.hubs.map(\.name)),
+                connectionID: self.id, userID: self.state.context.userID, hubs: Set(self.state.listeningNames),
                 before: catchUp.groups, now: self.state.groups))
         let bus = self.runtime.services.bus, route = self.route, cursor = catchUp.cursor
         // Why half: with what still waits for the client it must not look like a slow consumer.
@@ -93,7 +105,7 @@ extension ClassicSession {
             if !elements.isEmpty || self.state.isTokenDue {
                 self.sendEnvelope(elements, cursor: self.loop.cursor)
             } else {
-                self.recipient?.takesBundles = false
+                self.recipient?.takesBundles = self.takesBundles
             }
             return
         }
@@ -105,9 +117,9 @@ extension ClassicSession {
         self.catchUp = catchUp
         self.recipient?.isListening = false
         if !messages.isEmpty { self.sendEnvelope(Self.elements(messages), cursor: cursor.text) }
-        // Why not at once when there was nothing: the client has seen more than this node has yet; the next tick asks
-        // again.
-        if !messages.isEmpty || isNewHere || page.frontier == upTo { self.catchUpIfDrained() }
+        if !messages.isEmpty || isNewHere || page.frontier == upTo { return self.catchUpIfDrained() }
+        // Why not at once when there was nothing: the client has seen more than this node has yet.
+        self.loop.whenReached(page.frontier, by: self.now + .seconds(1)) { [weak self] in self?.catchUpIfDrained() }
     }
 
     /// Takes over groups that the replay told of; true if the loop didn't know of one of them, so that what was held
@@ -163,9 +175,7 @@ extension ClassicSession {
     private static func elements(_ messages: [HubMessage]) -> [ByteBuffer] {
         messages.map { message in
             var element = ByteBuffer()
-            ClassicJSON.writeInvocation(
-                hub: message.hub, method: message.method, arguments: message.arguments, state: message.callerState,
-                into: &element)
+            message.writeClassicElement(into: &element)
             return element
         }
     }

@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 import Logging
 import Metrics
@@ -5,43 +6,39 @@ import NIOCore
 
 /// Calls and events of a classic connection.
 extension ClassicSession {
-    func received(_ text: ByteBuffer, on channel: ClassicChannel) {
-        guard channel === self.channel, self.state.lifecycle.takesCalls, text.readableBytes > 0 else { return }
+    func received(_ text: ByteBuffer, answer: ClassicAnswer) {
+        guard self.state.lifecycle.takesCalls else { return answer.refuse(.unknown) }
+        switch answer {
+        case .channel(let number): guard number == self.channel?.number else { return }
+        case .reply: if self.state.queue.isFull { return answer.refuse(.busy) }
+        }
+        self.runtime.services.metrics.messagesFromClients.increment()
+        if let endpoint = self.state.hubs.first, endpoint.isPersistentConnection {
+            self.offer(.data(String(buffer: text), endpoint, answer: answer), bytes: text.readableBytes)
+            if self.state.queue.isFull { self.pauseReading() }
+            return
+        }
+        if case .channel = answer, text.readableBytes == 0 { return }
         var invocation: ClassicInvocation
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
         } catch {
+            if case .reply = answer { return answer.refuse(.malformed(error.detail)) }
             guard let id = ClassicJSON.invocationID(in: text) else { return }
             let isDetailed = self.runtime.configuration.detailedErrors
-            return self.answer(id, .failure(isDetailed ? error.detail : "The call could not be read."))
+            return self.answer(answer, id, .failure(isDetailed ? error.detail : "The call could not be read."))
         }
         guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
+            self.runtime.services.metrics.unresolvedHubs.increment()
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
-            return self.answer(invocation.invocationID, .failure(self.text(failure, invocation)))
+            // Why: requests fail as the reference's do; on a socket its client would wait in vain.
+            if case .reply = answer { return answer.refuse(.malformed("There is no such hub.")) }
+            return self.answer(answer, invocation.invocationID, .failure(self.text(failure, invocation)))
         }
         invocation.arguments = invocation.arguments.copy()
         invocation.state = invocation.state?.copy()
-        self.offer(.call(invocation, hub, channel: channel.number), bytes: text.readableBytes)
+        self.offer(.call(invocation, hub, answer: answer), bytes: text.readableBytes)
         if self.state.queue.isFull { self.pauseReading() }
-    }
-
-    /// Takes a call that came by a request of its own, which its result answers.
-    func post(_ text: ByteBuffer, _ reply: ClassicReply) {
-        guard self.state.lifecycle.takesCalls else { return reply.resume(.unknown) }
-        guard !self.state.queue.isFull else { return reply.resume(.busy) }
-        var invocation: ClassicInvocation
-        do throws(ProtocolError) {
-            invocation = try ClassicJSON.parseInvocation(text)
-        } catch {
-            return reply.resume(.malformed(error.detail))
-        }
-        guard let hub = self.runtime.hubs.hub(named: invocation.hub) else {
-            let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
-            return reply.resume(invocation, .failure(self.text(failure, invocation)))
-        }
-        invocation.arguments = invocation.arguments.copy()
-        invocation.state = invocation.state?.copy()
-        self.offer(.posted(invocation, hub, reply), bytes: text.readableBytes)
     }
 
     /// `/start`: the connected event runs once per connection, the answer comes when it has run.
@@ -58,6 +55,7 @@ extension ClassicSession {
         let runtime = self.runtime, context = self.state.context, hubs = self.state.hubs, route = self.route
         switch job {
         case .connected:
+            runtime.services.metrics.connected.increment()
             self.submit(context) {
                 let failure = await Self.run(hubs) { await $0.connected(context, publisher: runtime) }
                 route.perform { session in
@@ -67,6 +65,7 @@ extension ClassicSession {
                 }
             }
         case .reconnected(let channel):
+            runtime.services.metrics.reconnected.increment()
             self.submit(context) {
                 let failure = await Self.run(hubs) { await $0.reconnected(context, publisher: runtime) }
                 route.perform { session in
@@ -76,25 +75,25 @@ extension ClassicSession {
                     session.workFinished(failure, "the reconnected event failed")
                 }
             }
-        case .call(let invocation, let hub, let channel):
+        case .call(let invocation, let hub, let answer):
             runtime.services.metrics.invocations.increment()
+            let exchange = ClassicExchange(invocationID: invocation.invocationID, state: invocation.state)
             let call = RegisteredHub.Invocation(
-                method: invocation.method, arguments: invocation.arguments, rules: .classic)
+                method: invocation.method, arguments: invocation.arguments, rules: .classic, exchange: exchange)
             self.submit(context) {
-                let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                route.perform { $0.callFinished(invocation, outcome, channel: channel) }
+                let publisher = NotingPublisher(runtime)
+                let outcome = await hub.invoke(call, context: context, publisher: publisher)
+                let state = exchange.stateChanges
+                let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
+                route.perform { $0.callFinished(invocation, outcome, state: state, answer, after: place) }
             }
-        case .posted(let invocation, let hub, let reply):
+        case .data(let data, let endpoint, let answer):
             runtime.services.metrics.invocations.increment()
-            let call = RegisteredHub.Invocation(
-                method: invocation.method, arguments: invocation.arguments, rules: .classic)
             self.submit(context) {
-                let outcome = await hub.invoke(call, context: context, publisher: runtime)
-                route.perform { session in
-                    let (result, failure) = session.result(of: invocation, outcome)
-                    reply.resume(invocation, result)
-                    session.workFinished(failure, "a call failed")
-                }
+                let publisher = NotingPublisher(runtime)
+                let outcome = await endpoint.receive(data, context: context, publisher: publisher)
+                let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
+                route.perform { $0.dataTaken(outcome, answer, after: place) }
             }
         case .woundUp:
             self.perform(self.state.lifecycle.woundUp())
@@ -102,6 +101,7 @@ extension ClassicSession {
             // Why: an event that takes long is still running when it would be forced.
             guard !self.state.isDisconnecting else { return }
             self.state.isDisconnecting = true
+            runtime.services.metrics.disconnected.increment()
             context.end()
             let isTaken = self.submit(nil) {
                 let failure = await Self.run(hubs) {
@@ -116,16 +116,29 @@ extension ClassicSession {
         }
     }
 
-    /// Runs an event for each hub, all of them whatever the others do, and returns the first failure.
+    /// Runs an event for each hub side by side, all of them whatever the others do, and returns the first failure. A hub
+    /// that can't be made hears of no event and hinders no other.
     private static func run(
-        _ hubs: [RegisteredHub], _ event: (RegisteredHub) async -> HubFailure?
+        _ hubs: [RegisteredHub], _ event: @escaping @Sendable (RegisteredHub) async -> HubFailure?
     ) async -> HubFailure? {
-        var first: HubFailure?
-        for hub in hubs {
-            let failure = await event(hub)
-            first = first ?? failure
+        guard hubs.count > 1 else {
+            guard let hub = hubs.first else { return nil }
+            return await Self.unlessUnavailable(event(hub))
         }
-        return first
+        return await withTaskGroup(of: (Int, HubFailure?).self) { group in
+            for (index, hub) in hubs.enumerated() {
+                group.addTask { (index, Self.unlessUnavailable(await event(hub))) }
+            }
+            var first: (index: Int, failure: HubFailure)?
+            for await (index, failure) in group {
+                if let failure, index < first?.index ?? .max { first = (index, failure) }
+            }
+            return first?.failure
+        }
+    }
+
+    private static func unlessUnavailable(_ failure: HubFailure?) -> HubFailure? {
+        if case .hubUnavailable = failure?.kind { nil } else { failure }
     }
 
     /// False if nothing is run any more.
@@ -134,14 +147,45 @@ extension ClassicSession {
         self.runtime.services.mailbox.submit(Work(context: context, body: body))
     }
 
+    /// - Parameter place: what the call has published lies before it, and reaches the client before the result does.
     private func callFinished(
-        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, channel: ClassicLifecycle.Channel
+        _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, state: JSONValueText?,
+        _ answer: ClassicAnswer, after place: Frontier?
     ) {
-        let (result, failure) = self.result(of: invocation, outcome)
-        // Why: on a new channel the client has given up the calls of the old one.
-        if self.channel?.number == channel { self.answer(invocation.invocationID, result) }
+        let (found, failure) = self.result(of: invocation, outcome)
+        var result = found
+        result.state = state
+        self.deliver(Self.send(invocation.invocationID, result), answer, after: place)
         self.workFinished(failure, "a call failed")
     }
+
+    /// The direct answer to data is a message of its own, outside envelopes.
+    private func dataTaken(_ outcome: InvocationOutcome, _ answer: ClassicAnswer, after place: Frontier?) {
+        switch outcome {
+        case .void: self.deliver(.nothing, answer, after: place)
+        case .value(let value): self.deliver(.result(value.bytes), answer, after: place)
+        case .failed: self.deliver(.failed, answer, after: place)
+        }
+        var failure: HubFailure?
+        if case .failed(let why) = outcome { failure = why }
+        self.workFinished(failure, "data of a client could not be handled")
+    }
+
+    /// Answers when the client has been sent what lies before `place`.
+    private func deliver(_ text: ClassicSend, _ answer: ClassicAnswer, after place: Frontier?) {
+        let route = self.route
+        self.loop.whenReached(place ?? self.loop.frontier, by: self.now + Self.longestLag) {
+            switch answer {
+            case .reply(let reply): reply.resume(text)
+            // Why route: by now the connection may be on another loop.
+            case .channel where place != nil: route.perform { $0.answer(answer, text) }
+            case .channel: self.answer(answer, text)
+            }
+        }
+    }
+
+    /// How long a result waits for messages that the broker has taken and not delivered.
+    private static let longestLag = TimeAmount.seconds(5)
 
     private func result(
         of invocation: ClassicInvocation, _ outcome: InvocationOutcome
@@ -159,11 +203,25 @@ extension ClassicSession {
             hub: invocation.hub, method: invocation.method, detailed: self.runtime.configuration.detailedErrors)
     }
 
-    /// A result without an id has nobody to go to.
-    private func answer(_ id: String?, _ result: ClassicResult) {
-        guard let id else { return }
-        if self.isBehind { return self.fellBehind() }
-        self.write(ClassicFrames.result(result, invocationID: id))
+    private func answer(_ answer: ClassicAnswer, _ id: String?, _ result: ClassicResult) {
+        self.answer(answer, Self.send(id, result))
+    }
+
+    /// A result without an id has nobody to go to, and over a channel only results are told.
+    private func answer(_ answer: ClassicAnswer, _ text: ClassicSend) {
+        switch answer {
+        case .channel(let number):
+            // Why: on a new channel the client has given up the calls of the old one.
+            guard case .result(let text) = text, let channel = self.channel, channel.number == number else { return }
+            if self.isBehind { return self.fellBehind() }
+            self.write(channel.framing.frame(text))
+        case .reply(let reply):
+            reply.resume(text)
+        }
+    }
+
+    private static func send(_ id: String?, _ result: ClassicResult) -> ClassicSend {
+        id.map { .result(ClassicFrames.result(result, invocationID: $0)) } ?? .nothing
     }
 
     private func workFinished(_ failure: HubFailure?, _ what: Logger.Message) {

@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 import Logging
 import Metrics
@@ -32,7 +33,7 @@ final class ClassicSession {
             let directory = runtime.classicDirectory
             state.context.onAbort { directory.perform(ticket) { $0?.aborted() } }
         }
-        self.register(transport: state.context.transport, outlet: nil, framing: .webSocket)
+        self.register(transport: state.context.transport, channel: nil)
     }
 
     var now: NIODeadline { self.loop.eventLoop.now }
@@ -43,26 +44,26 @@ final class ClassicSession {
 
     func open(_ channel: ClassicChannel) {
         if !channel.isOpen { return }
-        let old = self.channel
+        self.leaveChannel()
         self.channel = channel
         self.isPaused = false
-        old?.session = nil
-        old?.end(.normal)
         let opening = channel.opening
         if self.state.isKnown {
             self.state.context.reconnected(
                 request: opening.identity.request, transport: opening.identity.transport)
         }
-        self.state.hubs = opening.hubs
         self.catchUp = nil
-        self.unregister()
-        self.register(transport: opening.identity.transport, outlet: channel.outlet, framing: channel.framing)
+        self.attach(channel)
+        channel.cursor = self.loop.cursor
         let kind: ClassicLifecycle.Opening =
             switch opening.kind {
             case .connect: .connect(delayedStart: opening.delayedStart)
             case .reconnect: .reconnect
+            case .poll: .poll
             }
-        self.perform(self.state.lifecycle.channelOpened(channel.number, kind, now: self.now))
+        self.perform(
+            self.state.lifecycle.channelOpened(
+                channel.number, kind, isPolling: channel.framing == .longPolling, now: self.now))
         self.state.isKnown = true
         if self.state.queue.isFull { self.pauseReading() }
         channel.attached(to: self)
@@ -75,9 +76,7 @@ final class ClassicSession {
 
     /// Leaves the loop; the connection goes on elsewhere with what is returned.
     func release() -> ClassicState {
-        self.channel?.session = nil
-        self.channel?.end(.normal)
-        self.channel = nil
+        self.leaveChannel()
         self.catchUp = nil
         self.unregister()
         self.loop.remove(self)
@@ -85,12 +84,39 @@ final class ClassicSession {
         return self.state
     }
 
-    private func register(transport: ConnectionTransport, outlet: (any Outlet)?, framing: TransportFraming) {
-        let recipient = Recipient(id: self.id, format: .classic(framing), outlet: outlet, owner: self)
-        recipient.isListening = outlet != nil
-        recipient.takesBundles = self.state.isTokenDue
+    /// Has the loop write to a new channel.
+    private func attach(_ channel: ClassicChannel) {
+        let names = self.state.listeningNames
+        self.state.listen(to: channel.opening.hubs)
+        if let recipient = self.recipient, self.meter != nil, recipient.format == .classic(channel.framing),
+            names == self.state.listeningNames
+        {
+            // Why: a long poll comes back all the time, and is in as many groups as before.
+            recipient.outlet = channel.outlet
+            self.listen(on: channel)
+        } else {
+            self.unregister()
+            self.register(transport: channel.opening.identity.transport, channel: channel)
+        }
+    }
+
+    /// Why a long poll doesn't at once: a message before its init message would be all that it brings.
+    private func listen(on channel: ClassicChannel?) {
+        self.recipient?.isListening = channel.map { $0.framing != .longPolling } ?? false
+        self.recipient?.takesBundles = self.takesBundles
+    }
+
+    /// Whether what it is sent differs from what others are sent.
+    var takesBundles: Bool {
+        self.catchUp != nil || self.state.isTokenDue || self.channel?.opening.callback != nil
+    }
+
+    private func register(transport: ConnectionTransport, channel: ClassicChannel?) {
+        let recipient = Recipient(
+            id: self.id, format: .classic(channel?.framing ?? .webSocket), outlet: channel?.outlet, owner: self)
         self.recipient = recipient
-        self.loop.register(recipient, hubs: self.state.hubs.map(\.name), userID: self.state.context.userID)
+        self.listen(on: channel)
+        self.loop.register(recipient, hubs: self.state.listeningNames, userID: self.state.context.userID)
         for group in self.state.groups { self.loop.restore(recipient, to: group) }
         self.meter = self.runtime.services.metrics.connections(recipient.format, transport)
         self.meter?.increment()
@@ -119,10 +145,39 @@ final class ClassicSession {
     var isReachable: Bool { self.channel?.outlet != nil && self.recipient?.isListening == true }
 
     func endChannel(_ ending: OutletEnding) {
+        self.sayGoodbye(ending)
         self.catchUp = nil
         self.recipient?.isListening = false
         self.recipient?.outlet = nil
         self.channel?.end(ending)
+    }
+
+    /// The channel is not the connection's any more; its client has a newer one or will open it.
+    private func leaveChannel() {
+        guard let channel = self.channel else { return }
+        self.sayGoodbye(.normal)
+        channel.session = nil
+        channel.end(.normal)
+        self.channel = nil
+    }
+
+    /// A long poll that ends without messages brings an envelope all the same, with a cursor that leaves nothing out.
+    private func sayGoodbye(_ ending: OutletEnding) {
+        guard let channel = self.channel, channel.framing == .longPolling, channel.isOpen, !channel.isAnswered,
+            ending == .normal || ending == .goingAway
+        else { return }
+        var envelope = ClassicEnvelope(cursor: self.placeOfClient(on: channel))
+        envelope.isTerminating = self.runtime.services.isDraining
+        envelope.longPollDelayMilliseconds = self.runtime.services.longPollDelayMilliseconds
+        channel.isAnswered = true
+        channel.outlet?.write(
+            ClassicFrames.envelope(envelope, framing: channel.framing, callback: channel.opening.callback))
+    }
+
+    /// Up to where the client of a channel that has brought nothing yet has heard everything.
+    private func placeOfClient(on channel: ClassicChannel) -> String {
+        if let catchUp = self.catchUp { return catchUp.cursor.text }
+        return self.recipient?.isListening == true ? self.loop.cursor : channel.opening.cursor ?? channel.cursor
     }
 
     // MARK: Sending
@@ -143,20 +198,32 @@ final class ClassicSession {
             envelope.groupsToken = self.runtime.services.groupsToken.seal(self.state.groups, connectionID: self.id)
             self.state.isTokenDue = false
         }
-        self.recipient?.takesBundles = self.catchUp != nil
+        self.recipient?.takesBundles = self.takesBundles
         if self.catchUp == nil { self.recipient?.toldBatch = self.loop.batchNumber }
-        self.write(ClassicFrames.envelope(envelope, elements: elements))
+        self.write(envelope, elements)
+    }
+
+    private func write(_ envelope: ClassicEnvelope, _ elements: [ByteBuffer] = []) {
+        guard let channel = self.channel else { return }
+        var envelope = envelope
+        let isPoll = channel.framing == .longPolling
+        if isPoll { envelope.longPollDelayMilliseconds = self.runtime.services.longPollDelayMilliseconds }
+        self.write(
+            ClassicFrames.envelope(
+                envelope, elements: elements, framing: channel.framing, callback: channel.opening.callback))
+        if isPoll { self.pollAnswered() }
     }
 
     /// Shows that the server is there, and keeps the cursor of a client that hears nothing fresh, lest it be told on its
     /// return that the log doesn't reach back to it.
     private func keepAlive() {
-        if let recipient = self.recipient, recipient.isListening, self.catchUp == nil,
+        guard let channel = self.channel, channel.opening.callback == nil else { return }
+        if channel.framing != .longPolling, let recipient = self.recipient, recipient.isListening, self.catchUp == nil,
             recipient.toldBatch != self.loop.batchNumber
         {
             self.sendEnvelope(cursor: self.loop.cursor)
         } else {
-            self.write(ClassicFrames.keepAlive)
+            self.write(channel.framing.keepAlive)
         }
     }
 
@@ -165,7 +232,7 @@ final class ClassicSession {
         // Why both: clients of 2.4 and later obey the one, older ones the other.
         envelope.isAborted = true
         envelope.error = "The server ended this connection."
-        self.write(ClassicFrames.envelope(envelope))
+        self.write(envelope)
     }
 
     // MARK: Reading
@@ -200,8 +267,10 @@ final class ClassicSession {
     private func perform(_ effect: ClassicLifecycle.Effect) {
         switch effect {
         case .sendInit:
+            guard let channel = self.channel else { return }
             self.recipient?.isListening = true
-            self.sendEnvelope(cursor: self.loop.cursor, isInitialized: true)
+            let isPoll = channel.framing == .longPolling
+            self.sendEnvelope(cursor: isPoll ? channel.cursor : self.loop.cursor, isInitialized: true)
         case .catchUp:
             self.beginCatchUp()
         case .runConnected:
@@ -287,6 +356,15 @@ extension ClassicSession: RecipientOwner {
     func fellBehind() {
         self.runtime.services.slowConsumer(self.id, hub: self.state.hubs.map(\.name).joined(separator: ","))
         self.endChannel(.abandon)
+    }
+
+    /// The connection goes on without a channel until the next poll.
+    func pollAnswered() {
+        guard let channel = self.channel else { return }
+        channel.isAnswered = true
+        channel.session = nil
+        channel.end(.normal)
+        self.perform(self.state.lifecycle.channelLost(channel.number, now: self.now))
     }
 
     func groupChanged(_ change: GroupChange) {

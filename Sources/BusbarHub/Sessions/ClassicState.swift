@@ -6,9 +6,9 @@ struct ClassicState: Sendable {
     enum Job: Sendable {
         case connected
         case reconnected(channel: ClassicLifecycle.Channel)
-        case call(ClassicInvocation, RegisteredHub, channel: ClassicLifecycle.Channel)
-        /// A call that did not come over the channel; its result goes back to where it came from.
-        case posted(ClassicInvocation, RegisteredHub, ClassicReply)
+        case call(ClassicInvocation, RegisteredHub, answer: ClassicAnswer)
+        /// Data of a persistent connection.
+        case data(String, RegisteredHub, answer: ClassicAnswer)
         case disconnected(Disconnection)
         /// Nothing of a connection that moved away is left to do.
         case woundUp
@@ -17,7 +17,9 @@ struct ClassicState: Sendable {
     let context: ConnectionContext
     var lifecycle: ClassicLifecycle
     var queue: WorkQueue<Job>
-    var hubs: [RegisteredHub]
+    private(set) var hubs: [RegisteredHub]
+    /// The names under which the connection listens: of its hubs, and of the signals of a persistent connection.
+    private(set) var listeningNames: [String]
     /// The groups it is in; authoritative as long as the connection is known here.
     var groups: Set<HubGroup>
     /// Whether the groups have changed since the client was last told.
@@ -38,9 +40,23 @@ struct ClassicState: Sendable {
         self.lifecycle = ClassicLifecycle(timeouts: ClassicLifecycle.Timeouts(configuration))
         self.queue = WorkQueue(limits: WorkQueue.Limits(configuration))
         self.hubs = opening.hubs
-        let names = Set(opening.hubs.map(\.name))
-        self.groups = runtime.services.groupsToken.open(opening.groupsToken, connectionID: identity.id)
-            .filter { names.contains($0.hub) }
+        let context = self.context
+        self.listeningNames = opening.hubs.flatMap { $0.listeningNames(of: context) }
+        let claimed = runtime.services.groupsToken.open(opening.groupsToken, connectionID: identity.id)
+        let byHub = Dictionary(grouping: claimed, by: \.hub)
+        self.groups = Set(
+            opening.hubs.flatMap { hub in
+                let names = byHub[hub.name, default: []].map(\.name)
+                guard !names.isEmpty else { return [HubGroup]() }
+                return hub.rejoining(names, context: context).map { HubGroup(hub: hub.name, name: $0) }
+            })
+    }
+
+    /// The connection has a new channel, with hubs of its own.
+    mutating func listen(to hubs: [RegisteredHub]) {
+        self.hubs = hubs
+        let context = self.context
+        self.listeningNames = hubs.flatMap { $0.listeningNames(of: context) }
     }
 }
 

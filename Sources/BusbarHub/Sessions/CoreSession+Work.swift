@@ -17,6 +17,7 @@ extension CoreSession {
         let loop = self.loop.eventLoop
         switch job {
         case .connected:
+            runtime.services.metrics.connected.increment()
             self.submit(context) {
                 let failure = await hub.connected(context, publisher: runtime)
                 loop.execute { door.value.session?.connectedFinished(failure) }
@@ -27,6 +28,7 @@ extension CoreSession {
                 var calls = 1
                 while true {
                     runtime.services.metrics.invocations.increment()
+                    runtime.services.metrics.messagesFromClients.increment()
                     let (id, method) = (invocation.invocationID, invocation.target)
                     let call = RegisteredHub.Invocation(method: method, arguments: invocation.arguments, rules: .core)
                     let outcome = await hub.invoke(call, context: context, publisher: runtime)
@@ -61,6 +63,7 @@ extension CoreSession {
         // Why: an event that takes long is still running when it would be forced.
         guard !self.isDisconnecting else { return }
         self.isDisconnecting = true
+        self.runtime.services.metrics.disconnected.increment()
         self.context.end()
         let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door
         let loop = self.loop.eventLoop

@@ -91,6 +91,7 @@ package final class CoreSession {
 
     /// The transport has ended; nothing is written to the outlet any more.
     package func transportClosed(_ closing: TransportClosing) {
+        if closing == .lost { self.runtime.services.transportBroke() }
         self.outlet = nil
         self.recipient?.outlet = nil
         self.recipient?.isListening = false
@@ -321,6 +322,8 @@ extension CoreSession: RecipientOwner {
         self.runtime.services.slowConsumer(self.context.id, hub: self.hub.name)
         self.end(.tooSlow)
     }
+
+    func pollAnswered() {}
 
     func groupChanged(_ change: GroupChange) {}
 

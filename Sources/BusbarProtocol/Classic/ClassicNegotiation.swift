@@ -60,3 +60,33 @@ package struct ClassicNegotiation: Hashable, Sendable {
         buffer.writeString((Double(seconds) + Double(attoseconds / 1_000_000_000_000_000) / 1_000).description)
     }
 }
+
+extension ClassicNegotiation {
+    /// The answer that sends a client of 2.0 or later to another endpoint.
+    package static func redirection(to url: String, accessToken: String?, version: ClassicVersion) -> ByteBuffer {
+        var body = Self.opening(version)
+        body.writeStaticString(",\"RedirectUrl\":")
+        body.writeJSONString(url)
+        if let accessToken {
+            body.writeStaticString(",\"AccessToken\":")
+            body.writeJSONString(accessToken)
+        }
+        body.writeStaticString("}")
+        return body
+    }
+
+    /// The answer that has a client of 2.0 or later give up with this text.
+    package static func refusal(_ text: String, version: ClassicVersion) -> ByteBuffer {
+        var body = Self.opening(version)
+        body.writeStaticString(",\"Error\":")
+        body.writeJSONString(text)
+        body.writeStaticString("}")
+        return body
+    }
+
+    private static func opening(_ version: ClassicVersion) -> ByteBuffer {
+        var body = ByteBuffer(string: "{\"ProtocolVersion\":")
+        body.writeJSONString(version.description)
+        return body
+    }
+}

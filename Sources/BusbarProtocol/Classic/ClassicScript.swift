@@ -55,7 +55,7 @@ package enum ClassicScript {
         Self.writeLiteral(name, into: &script)
         script.writeStaticString("] = proxyOf(this, ")
         Self.writeLiteral(name, into: &script)
-        script.writeStaticString(", {")
+        script.writeStaticString(", [")
         var seen: Set<String> = []
         var separator: StaticString = "\n"
         for method in hub.methods.sorted(by: { $0.name < $1.name }) {
@@ -63,12 +63,13 @@ package enum ClassicScript {
             guard seen.insert(name).inserted else { continue }
             script.writeStaticString(separator)
             separator = ",\n"
-            script.writeStaticString("            ")
+            script.writeStaticString("            [")
             Self.writeLiteral(name, into: &script)
-            script.writeStaticString(": ")
+            script.writeStaticString(", ")
             Self.writeLiteral(method.name, into: &script)
+            script.writeInteger(UInt8(ascii: "]"))
         }
-        script.writeStaticString(seen.isEmpty ? "});\n" : "\n        });\n")
+        script.writeStaticString(seen.isEmpty ? "]);\n" : "\n        ]);\n")
     }
 
     /// Why: every name is a quoted literal, so none has to be a valid identifier, and `<` cannot end a script element.
@@ -129,9 +130,9 @@ package enum ClassicScript {
 
             function serverOf(hub, methods) {
                 var server = {};
-                $.each(methods, function (name, realName) {
-                    server[name] = function () {
-                        return hub.invoke.apply(hub, $.merge([realName], $.makeArray(arguments)));
+                $.each(methods, function (index, names) {
+                    server[names[0]] = function () {
+                        return hub.invoke.apply(hub, $.merge([names[1]], $.makeArray(arguments)));
                     };
                 });
                 return server;

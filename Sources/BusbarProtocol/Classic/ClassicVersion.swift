@@ -38,6 +38,9 @@ package struct ClassicVersion: Hashable, Sendable {
     /// Whether the client calls `/start` when its transport is ready, and only then counts as connected.
     package var isDelayedStart: Bool { self >= Self(1, 4) }
 
+    /// Whether the client negotiates elsewhere when it is told to, and gives up with the reason that it is told.
+    package var obeysRedirects: Bool { self >= Self(2, 0) }
+
     /// Whether the client sends cursor and groups token of a long poll in the body of a POST.
     package var sendsPollInBody: Bool { self >= Self(1, 5) }
 }

@@ -34,6 +34,15 @@ package struct QueryParameters: Hashable, Sendable {
         self.pairs = pairs
     }
 
+    /// Reads an urlencoded body, whose pairs are separated by `&` alone.
+    /// - Throws: ``ProtocolError`` `limitExceeded` for more than ``defaultLimit`` parameters.
+    package init(parsingForm bytes: ByteBuffer) throws(ProtocolError) {
+        let limit = Self.defaultLimit
+        let pairs = bytes.withUnsafeReadableBytes { Self.pairs(in: $0, atMost: limit, separators: [UInt8(ascii: "&")]) }
+        guard let pairs else { throw ProtocolError(.limitExceeded, "more than \(limit) parameters in one form") }
+        self.pairs = pairs
+    }
+
     /// The value of `name`; the values of a repeated one joined by commas; nil if there is none.
     package subscript(name: String) -> String? {
         var joined: String?
@@ -43,11 +52,14 @@ package struct QueryParameters: Hashable, Sendable {
         return joined
     }
 
-    private static func pairs(in bytes: UnsafeRawBufferPointer, atMost limit: Int) -> [Pair]? {
+    private static func pairs(
+        in bytes: UnsafeRawBufferPointer, atMost limit: Int,
+        separators: [UInt8] = [UInt8(ascii: "&"), UInt8(ascii: ";")]
+    ) -> [Pair]? {
         var pairs: [Pair] = []
         var start = 0
         while start <= bytes.count {
-            let end = bytes[start...].firstIndex { $0 == UInt8(ascii: "&") || $0 == UInt8(ascii: ";") } ?? bytes.count
+            let end = bytes[start...].firstIndex { separators.contains($0) } ?? bytes.count
             if end > start {
                 guard pairs.count < limit else { return nil }
                 let equals = bytes[start..<end].firstIndex(of: UInt8(ascii: "="))

@@ -31,6 +31,22 @@ package struct JSONValueText: Hashable, Sendable {
         self.bytes = buffer
     }
 
+    /// An object with these members in this order, which must differ in name.
+    package init(members: [(name: String, value: JSONNode)]) throws(JSONCodingError) {
+        var buffer = ByteBuffer()
+        buffer.writeInteger(UInt8(ascii: "{"))
+        var isFirst = true
+        for (name, value) in members {
+            if !isFirst { buffer.writeInteger(UInt8(ascii: ",")) }
+            isFirst = false
+            buffer.writeJSONString(name)
+            buffer.writeInteger(UInt8(ascii: ":"))
+            try buffer.writeJSONNode(value, depth: 1)
+        }
+        buffer.writeInteger(UInt8(ascii: "}"))
+        self.bytes = buffer
+    }
+
     /// Takes bytes that a scanner has just validated, or that we have just written.
     init(unchecked bytes: ByteBuffer) {
         self.bytes = bytes

@@ -3,30 +3,40 @@ import BusbarHub
 import BusbarProtocol
 import NIOCore
 
-/// The endpoint of all hubs for classic clients. The method of a request is never looked at.
+/// The endpoints of classic clients: that of all hubs, and those of persistent connections. The method of a request is
+/// never looked at.
 extension Router {
-    private enum Text {
+    enum Text {
         static let transport = "Protocol error: Unknown transport."
         static let missingToken = "Protocol error: Missing connection token."
         static let badToken = "The ConnectionId is in the incorrect format."
         static let otherUser =
             "Unrecognized user identity.  The user identity cannot change during an active SignalR connection."
         static let notUpgrade = "Not a valid web socket request."
+        static let badCursor = "messageId is not a cursor of this server."
+        static let badCallback = "The callback is not a name of a function."
+        static let badFrame = "frameId is not a whole number of 32 bits."
+        static let unknownConnection = "There is no such connection."
+        static let unreachable = "The node of the connection does not answer."
+        static let stopping = "This server is stopping."
     }
 
-    private static let javaScript = "application/javascript; charset=UTF-8"
+    static let javaScript = "application/javascript; charset=UTF-8"
+    static let jsonType = "application/json; charset=UTF-8"
 
-    func classicReaction(to call: HubRequest) -> Reaction {
-        let hubs: [RegisteredHub]
+    func classicReaction(to call: HubRequest, at mount: ClassicMount) -> Reaction {
+        let listed: [RegisteredHub]
         do throws(ProtocolError) {
-            hubs = try self.listedHubs(call)
+            listed = try self.listedHubs(call, at: mount)
         } catch {
             return .respond(.text(400, error.detail))
         }
-        let route = ClassicRoute(path: call.http.path)
+        let hubs = listed.filter { $0.admits(call.user, call.connectionRequest) }
+        if hubs.isEmpty, !listed.isEmpty { return .respond(HTTPResponse(status: call.user == nil ? 401 : 403)) }
+        let route = ClassicRoute(path: call.http.path, hasScript: mount.hasScript)
         switch route {
         case .script: return .respond(self.scriptResponse(call))
-        case .negotiate: return .respond(self.json(self.negotiation(call), for: call))
+        case .negotiate: return self.negotiate(call)
         case .ping: return .respond(self.json(ClassicJSON.pingResponse, for: call))
         case .start, .connect, .reconnect, .poll, .send, .abort, .bare: break
         }
@@ -47,21 +57,20 @@ extension Router {
                 await self.runtime.classic.abort(id: id)
                 return .respond(HTTPResponse(status: 200, contentType: "text/plain"))
             }
-        case .connect: return self.receive(id, .connect, transport, hubs, call)
-        case .reconnect, .poll, .bare:
-            return self.receive(id, .reconnect(cursor: call.query["messageId"]), transport, hubs, call)
-        case .send, .script, .negotiate, .ping:
-            return .respond(.text(400, transport == .webSockets ? Text.notUpgrade : Text.transport))
+        case .connect, .reconnect, .poll, .bare: return self.receive(id, route, transport, hubs, call)
+        case .send: return transport == .webSockets ? .respond(.text(400, Text.notUpgrade)) : self.send(id, call)
+        case .script, .negotiate, .ping: return .respond(.text(400, Text.transport))
         }
     }
 
-    /// The hubs that the client wants to hear, each of which must exist.
-    private func listedHubs(_ call: HubRequest) throws(ProtocolError) -> [RegisteredHub] {
+    /// The hubs that the client wants to hear, each of which must exist; or the persistent connection.
+    private func listedHubs(_ call: HubRequest, at mount: ClassicMount) throws(ProtocolError) -> [RegisteredHub] {
+        if case .connection(let connection) = mount { return [connection] }
         guard let data = call.query["connectionData"] else { return [] }
         var hubs: [RegisteredHub] = []
         for name in try ClassicJSON.parseConnectionData(data) {
             guard let hub = self.hubs.hub(named: name) else {
-                throw ProtocolError(.invalidProperty, "connectionData: one of the hubs does not exist")
+                throw ProtocolError(.invalidProperty, "'\(ProtocolError.quote(name))' Hub could not be resolved.")
             }
             hubs.append(hub)
         }
@@ -71,6 +80,29 @@ extension Router {
     private func scriptResponse(_ call: HubRequest) -> HTTPResponse {
         let (body, etag) = self.script.render(baseURL: ClassicRoute.scriptBase(of: call.http.path) ?? "")
         return ETag.apply(etag, to: HTTPResponse(status: 200, contentType: Self.javaScript, body: body), call.http)
+    }
+
+    private func negotiate(_ call: HubRequest) -> Reaction {
+        guard let redirect = self.configuration.classicRedirect else {
+            return .respond(self.json(self.negotiation(call), for: call))
+        }
+        return .eventually {
+            let version = ClassicVersion.resolve(call.query["clientProtocol"])
+            switch await redirect(call.connectionRequest, call.user) {
+            case .serve:
+                return .respond(self.json(self.negotiation(call), for: call))
+            case .redirect(let url, let accessToken) where version.obeysRedirects:
+                let body = ClassicNegotiation.redirection(to: url, accessToken: accessToken, version: version)
+                return .respond(self.json(body, for: call))
+            case .redirect:
+                // Why: such a client would not go there; here it is served.
+                return .respond(self.json(self.negotiation(call), for: call))
+            case .refuse(let text) where version.obeysRedirects:
+                return .respond(self.json(ClassicNegotiation.refusal(text, version: version), for: call))
+            case .refuse(let text):
+                return .respond(.text(403, text))
+            }
+        }
     }
 
     private func negotiation(_ call: HubRequest) -> ByteBuffer {
@@ -94,60 +126,60 @@ extension Router {
 
     /// An answer in JSON, or as the argument of the callback that the client asked for where that is switched on.
     private func json(_ body: ByteBuffer, for call: HubRequest) -> HTTPResponse {
-        guard let callback = call.query["callback"], !callback.isEmpty else {
-            return HTTPResponse(status: 200, contentType: "application/json; charset=UTF-8", body: body)
+        switch self.callback(of: call) {
+        case .none:
+            var text = ByteBuffer()
+            text.writeJSONAsASCII(body)
+            return HTTPResponse(status: 200, contentType: Self.jsonType, body: text)
+        case .invalid:
+            return .text(400, Text.badCallback)
+        case .valid(let name):
+            return HTTPResponse(
+                status: 200, contentType: Self.javaScript, body: ClassicFraming.callback(name, body))
         }
-        guard JSONPCallback.isValid(callback) else { return .text(400, "The callback is not a name of a function.") }
-        var script = ByteBuffer(string: callback + "(")
-        script.writeImmutableBuffer(body)
-        script.writeString(");")
-        return HTTPResponse(status: 200, contentType: Self.javaScript, body: script)
+    }
+
+    enum Callback {
+        case none, invalid
+        case valid(String)
+    }
+
+    /// The function that an answer is to be an argument of.
+    func callback(of call: HubRequest) -> Callback {
+        guard let name = call.query["callback"], !name.isEmpty else { return .none }
+        return JSONPCallback.isValid(name) ? .valid(name) : .invalid
     }
 
     private func start(_ id: String, _ call: HubRequest) -> Reaction {
-        .eventually {
+        .held {
             switch await self.runtime.classic.start(id: id) {
             case .started: .respond(self.json(ClassicJSON.startResponse, for: call))
             case .failed: .respond(.text(500))
-            case .unknown: .respond(.text(404, "There is no such connection."))
-            case .unreachable: .respond(.text(503, "The node of the connection does not answer."))
+            case .unknown: .respond(.text(404, Text.unknownConnection))
+            case .unreachable: .respond(.text(503, Text.unreachable))
             }
         }
     }
 
-    private func receive(
-        _ id: String, _ kind: ClassicOpening.Kind, _ transport: ClassicTransport, _ hubs: [RegisteredHub],
-        _ call: HubRequest
-    ) -> Reaction {
-        guard transport == .webSockets else { return .respond(.text(400, Text.transport)) }
-        guard call.http.asksForWebSocket else { return .respond(.text(400, Text.notUpgrade)) }
-        let classic = self.runtime.classic
-        if case .reconnect(let cursor) = kind {
-            do throws(MalformedClassicCursor) {
-                try classic.checkCursor(cursor)
-            } catch {
-                return .respond(.text(400, "messageId is not a cursor of this server."))
+    /// A call that comes by a request of its own, and is answered by it.
+    private func send(_ id: String, _ call: HubRequest) -> Reaction {
+        let data: String
+        do throws(ProtocolError) {
+            data = try call.value("data") ?? ""
+        } catch {
+            return .respond(.text(400, error.detail))
+        }
+        return .held {
+            switch await self.runtime.classic.send(id: id, payload: ByteBuffer(string: data)) {
+            case .result(let json): .respond(self.json(json, for: call))
+            case .nothing: .respond(HTTPResponse(status: 200))
+            case .malformed(let why): .respond(.text(400, why))
+            case .failed: .respond(.text(500))
+            case .busy: .respond(.text(503, "Too many calls of this connection wait already."))
+            case .unknown: .respond(.text(404, Text.unknownConnection))
+            case .unreachable: .respond(.text(503, Text.unreachable))
             }
         }
-        let accept: String
-        switch self.accept(call) {
-        case .failure(let refusal): return .respond(refusal.response)
-        case .success(let text): accept = text
-        }
-        let opening = ClassicOpening(
-            kind: kind,
-            identity: call.identity(id: id),
-            hubs: hubs,
-            delayedStart: ClassicVersion.resolve(call.query["clientProtocol"]).isDelayedStart,
-            groupsToken: call.query["groupsToken"]
-        )
-        let limit = self.runtime.configuration.classic.maximumWebSocketMessageBytes
-        return .upgrade(
-            WebSocketAcceptance(accept: accept, limits: WebSocketLimits(reading: .text(limitBytes: limit))) {
-                outlet, loop in
-                classic.open(opening, outlet: outlet, framing: .webSocket, on: loop).map { .classic($0) } ?? .refused
-            }
-        )
     }
 }
 
@@ -160,7 +192,9 @@ struct ClassicScriptSource: Sendable {
             !isEnabled
             ? nil
             : hubs.hubs.map { hub in
-                ClassicScript.Hub(name: hub.name, methods: hub.methodNames.map { ClassicScript.Method(name: $0) })
+                ClassicScript.Hub(
+                    name: hub.name, scriptName: hub.scriptName,
+                    methods: hub.methods.map { ClassicScript.Method(name: $0.name, scriptName: $0.scriptName) })
             }
     }
 

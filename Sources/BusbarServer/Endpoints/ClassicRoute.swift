@@ -17,8 +17,9 @@ package enum ClassicRoute: Hashable, Sendable {
         return end == path.endIndex || path[end] == "/" || prefix.hasSuffix("/")
     }
 
-    package init(path: String) {
-        if Self.scriptBase(of: path) != nil {
+    /// - Parameter hasScript: false below a persistent connection, which has no hubs to generate a script of.
+    package init(path: String, hasScript: Bool = true) {
+        if hasScript, Self.scriptBase(of: path) != nil {
             self = .script
             return
         }

@@ -26,7 +26,10 @@ struct CoreEndpoint: Sendable {
 
 extension Router {
     func coreReaction(to call: HubRequest, at endpoint: CoreEndpoint) -> Reaction {
-        switch (endpoint.place, call.http.method) {
+        guard endpoint.hub.admits(call.user, call.connectionRequest) else {
+            return .respond(.text(call.user == nil ? 401 : 403))
+        }
+        return switch (endpoint.place, call.http.method) {
         case (.negotiate, "POST"): .respond(self.coreNegotiation(call))
         case (.hub, "GET"): self.coreGet(call, endpoint)
         case (.hub, "POST"): .respond(self.corePost(call))
@@ -138,7 +141,7 @@ extension Router {
         }
         let runtime = self.runtime
         let hub = endpoint.hub
-        let identity = call.identity(id: id)
+        let identity = call.identity(id: id, userID: self.configuration.userID)
         let held = claim
         return .upgrade(
             WebSocketAcceptance(accept: accept, limits: WebSocketLimits(reading: .stream)) { outlet, loop in

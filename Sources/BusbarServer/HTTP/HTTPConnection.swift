@@ -15,6 +15,8 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
         /// Between requests, or in the middle of reading one.
         case reading
         case answering
+        /// A session writes the answer's body.
+        case streaming(ResponseStream, isKept: Bool)
         /// The last answer is written; what still arrives is thrown away so that the kernel does not reset the
         /// connection before the peer has read that answer.
         case lingering
@@ -66,20 +68,21 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        let phase = self.phase
         self.phase = .gone
+        if case .streaming(let stream, _) = phase { stream.left(on: context.eventLoop) }
         self.roster.remove(self)
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        self.phase = .gone
-        context.close(promise: nil)
+        self.close()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = self.unwrapInboundIn(data)
         switch self.phase {
-        case .reading, .answering:
+        case .reading, .answering, .streaming:
             if self.buffer.readableBytes == 0 {
                 self.buffer = bytes
             } else {
@@ -94,12 +97,15 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
     func read(context: ChannelHandlerContext) {
         switch self.phase {
         case .reading where self.isWritable, .lingering: context.read()
-        case .reading, .answering, .gone: self.isReadHeld = true
+        case .reading, .answering, .streaming, .gone: self.isReadHeld = true
         }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         self.isWritable = context.channel.isWritable
+        if case .streaming(let stream, _) = self.phase {
+            stream.writabilityChanged(self.isWritable, on: context.eventLoop)
+        }
         if self.isWritable { self.process() }
         context.fireChannelWritabilityChanged()
     }
@@ -147,7 +153,7 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
             }
             self.isMidRequest = isMidRequest
             if self.roster.isWoundUp, !isMidRequest { return self.close() }
-        case .answering:
+        case .answering, .streaming:
             context.flush()
             return
         case .lingering, .gone:
@@ -165,7 +171,12 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
             self.answer(response, to: request)
         case .upgrade(let acceptance):
             self.upgrade(acceptance)
+        case .stream(let acceptance):
+            self.stream(acceptance, for: request)
         case .eventually(let work):
+            self.wait(for: work, request)
+        case .held(let work):
+            self.deadline = .distantFuture
             self.wait(for: work, request)
         }
     }
@@ -206,6 +217,23 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
         }
     }
 
+    /// Answers at once with the head, and lets a session write the body.
+    private func stream(_ acceptance: StreamAcceptance, for request: HTTPRequest) {
+        guard let context = self.context else { return }
+        guard request.method != "HEAD" else { return self.answer(HTTPResponse(.streamHead), to: request) }
+        let isChunked = request.minorVersion >= 1
+        let isKept = isChunked && request.isKeptAlive && !self.roster.isWoundUp
+        var head = context.channel.allocator.buffer(capacity: 512)
+        acceptance.response.writeHead(
+            into: &head, date: self.roster.dateText, connection: isKept ? .implied : .closed,
+            length: isChunked ? .chunked : .untilClosed)
+        context.write(NIOAny(head), promise: nil)
+        let stream = ResponseStream(self, isChunked: isChunked, sendTimeout: acceptance.sendTimeout)
+        self.phase = .streaming(stream, isKept: isKept)
+        self.deadline = .distantFuture
+        stream.begin(acceptance, on: context.eventLoop)
+    }
+
     private func linger(_ context: ChannelHandlerContext) {
         self.phase = .lingering
         self.buffer = ByteBuffer()
@@ -233,13 +261,17 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
     }
 
     private func close() {
+        let phase = self.phase
         self.phase = .gone
-        self.context?.close(promise: nil)
+        guard let context = self.context else { return }
+        if case .streaming(let stream, _) = phase { stream.left(on: context.eventLoop) }
+        context.close(promise: nil)
     }
 
     // MARK: Roster
 
     func ticked(now: NIODeadline) {
+        if case .streaming(let stream, _) = self.phase { return stream.ticked(now: now) }
         guard now >= self.deadline, let context = self.context else { return }
         switch self.phase {
         case .reading where self.isMidRequest && self.isWritable:
@@ -248,7 +280,7 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
             self.answer(HTTPResponse(.late), to: nil)
         case .reading, .lingering:
             self.close()
-        case .gone:
+        case .streaming, .gone:
             break
         }
         context.flush()
@@ -260,6 +292,31 @@ final class HTTPConnection: ChannelDuplexHandler, RemovableChannelHandler, Roste
 
     func abandoned() {
         self.close()
+    }
+}
+
+extension HTTPConnection: ResponseStream.Connection {
+    func write(_ bytes: ByteBuffer) {
+        self.roster.count(outboundBytes: bytes.readableBytes)
+        self.context?.write(NIOAny(bytes), promise: nil)
+    }
+
+    func flush() { self.context?.flush() }
+
+    var heldBytes: Int? {
+        guard !self.isWritable, let options = self.context?.channel.syncOptions else { return nil }
+        return try? options.getOption(.bufferedWritableBytes)
+    }
+
+    func streamEnded(isWhole: Bool) {
+        guard case .streaming(let stream, let isKept) = self.phase, let context = self.context else { return }
+        stream.left(on: context.eventLoop)
+        guard isWhole, isKept else { return self.linger(context) }
+        self.phase = .reading
+        self.deadline = .distantFuture
+        // Why not at once: the session that ended the body is not done yet.
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute { bound.value.process() }
     }
 }
 

@@ -34,6 +34,7 @@ package struct HTTPRefusal: Error, Hashable {
     package static let coding = Self(status: 501, text: "Only the transfer coding chunked is supported.")
     package static let version = Self(status: 505, text: "Only HTTP/1.0 and HTTP/1.1 are supported.")
     package static let timeout = Self(status: 408, text: "The request took too long.")
+    package static let streamHead = Self(status: 405, text: "An answer that takes its time has no head of its own.")
     package static let late = Self(status: 503, text: "The answer took too long.")
     package static let busy = Self(status: 503, text: "Too many connections.")
 }

@@ -41,15 +41,21 @@ package struct HTTPResponse: Hashable, Sendable {
         self.fields.append(Field(name, value))
     }
 
-    /// Writes status line and fields. `Content-Length` is always there; the peer never has to wait for the end of the
-    /// connection.
-    package func writeHead(into buffer: inout ByteBuffer, date: String, connection: HTTPPersistence) {
+    /// Writes status line and fields, which tell how long the body is unless only the end of the connection will.
+    package func writeHead(
+        into buffer: inout ByteBuffer, date: String, connection: HTTPPersistence, length: HTTPBodyLength = .whole
+    ) {
         buffer.writeString("HTTP/1.1 \(self.status) \(self.reason ?? Self.reasonPhrase(of: self.status))\r\n")
         for field in self.fields {
             buffer.writeString("\(field.name): \(field.value)\r\n")
         }
-        if self.status >= 200, self.status != 204, self.status != 304 {
+        switch length {
+        case .whole where self.status >= 200 && self.status != 204 && self.status != 304:
             buffer.writeString("Content-Length: \(self.body.readableBytes)\r\n")
+        case .chunked:
+            buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
+        case .whole, .untilClosed:
+            break
         }
         if !date.isEmpty { buffer.writeString("Date: \(date)\r\n") }
         switch connection {
@@ -87,6 +93,15 @@ package struct HTTPResponse: Hashable, Sendable {
         default: "Status \(status)"
         }
     }
+}
+
+/// How a peer learns where the body of an answer ends.
+package enum HTTPBodyLength: Hashable, Sendable {
+    /// The answer is complete and says how long it is.
+    case whole
+    case chunked
+    /// By the end of the connection, as peers of HTTP/1.0 do.
+    case untilClosed
 }
 
 /// What an answer says about the connection's future.

@@ -14,22 +14,25 @@ final class Router: HTTPService {
     let claims = CoreClaims()
     let clock: WallClock
     let origins: CrossOrigin
+    let mounts: ClassicMounts
     let script: ClassicScriptSource
     let logger: Logger
     let readiness: @Sendable () -> String?
 
     init(
-        configuration: ServerConfiguration, runtime: HubRuntime, hubs: HubTable,
+        configuration: ServerConfiguration, runtime: HubRuntime,
         key: FarmKey, clock: WallClock, work: WorkQueue, logger: Logger, readiness: @escaping @Sendable () -> String?
     ) {
         self.configuration = configuration
         self.runtime = runtime
-        self.hubs = hubs
+        self.hubs = runtime.hubs
         self.tokens = ConnectionTokens(key: key)
         self.clock = clock
         self.work = work
         self.origins = CrossOrigin(allowed: configuration.allowedOrigins)
-        self.script = ClassicScriptSource(hubs: hubs, isEnabled: runtime.configuration.classic.javaScriptProxies)
+        self.mounts = ClassicMounts(hubs: configuration.classicPath, connections: runtime.persistentConnections)
+        self.script = ClassicScriptSource(
+            hubs: runtime.hubs, isEnabled: runtime.configuration.classic.javaScriptProxies)
         self.logger = logger
         self.readiness = readiness
     }
@@ -45,8 +48,8 @@ final class Router: HTTPService {
         default: break
         }
         let endpoint = CoreEndpoint(path: request.path, in: self.hubs)
-        let isClassic = self.configuration.classicPath.map { ClassicRoute.isBelow($0, path: request.path) } ?? false
-        guard endpoint != nil || isClassic else { return .respond(.text(404, "Not found.")) }
+        let mount = self.mounts.mount(of: request.path)
+        guard endpoint != nil || mount != nil else { return .respond(.text(404, "Not found.")) }
         if let preflight = self.origins.preflight(request) { return .respond(preflight) }
         let call: HubRequest
         do throws(ProtocolError) {
@@ -60,7 +63,8 @@ final class Router: HTTPService {
         if !self.runtime.configuration.classic.jsonp, call.query["callback"]?.isEmpty == false {
             return .respond(HTTPResponse(status: 403, reason: "Forbidden: JSONP is disabled."))
         }
-        return self.authenticated(call) { self.classicReaction(to: $0) }
+        guard let mount else { return .respond(.text(404, "Not found.")) }
+        return self.authenticated(call) { self.classicReaction(to: $0, at: mount) }
     }
 
     /// Which nodes of the app are alive, as this one sees it: their number and the names of the first hundred.
@@ -101,16 +105,25 @@ final class Router: HTTPService {
     private func shared(_ reaction: Reaction, _ request: HTTPRequest) -> Reaction {
         switch reaction {
         case .respond(var response):
-            response.add("X-Content-Type-Options", "nosniff")
-            response.add("Cache-Control", response.fields.contains { $0.name == "ETag" } ? "no-cache" : "no-store")
-            response.fields += self.origins.fields(for: request.fields.first("origin"))
+            self.share(&response, request)
             return .respond(response)
         case .upgrade(var acceptance):
             acceptance.fields.append(.init("X-Content-Type-Options", "nosniff"))
             return .upgrade(acceptance)
+        case .stream(var acceptance):
+            self.share(&acceptance.response, request)
+            return .stream(acceptance)
         case .eventually(let work):
             return .eventually { self.shared(await work(), request) }
+        case .held(let work):
+            return .held { self.shared(await work(), request) }
         }
+    }
+
+    private func share(_ response: inout HTTPResponse, _ request: HTTPRequest) {
+        response.add("X-Content-Type-Options", "nosniff")
+        response.add("Cache-Control", response.fields.contains { $0.name == "ETag" } ? "no-cache" : "no-store")
+        response.fields += self.origins.fields(for: request.fields.first("origin"))
     }
 
     /// Checks everything about an opening handshake that does not depend on the endpoint.
@@ -137,9 +150,21 @@ struct HubRequest: Sendable {
 
     var userName: String { self.user?.name ?? "" }
 
-    func identity(id: String) -> ConnectionIdentity {
-        ConnectionIdentity(
-            id: id, userID: self.user?.name, user: self.user, request: self.connectionRequest, transport: .webSockets)
+    /// A parameter of the query, or else of the body read as a form, whatever type the request says that it has.
+    func value(_ name: String) throws(ProtocolError) -> String? {
+        if let value = self.query[name] { return value }
+        return self.http.body.readableBytes > 0 ? try QueryParameters(parsingForm: self.http.body)[name] : nil
+    }
+
+    /// - Parameter userID: says whose connection it is; nil: the principal's name does.
+    func identity(
+        id: String, _ transport: ConnectionTransport = .webSockets, userID: UserIDProvider?
+    ) -> ConnectionIdentity {
+        let request = self.connectionRequest
+        let owner = userID.map { $0(request, self.user) } ?? self.user?.name
+        return ConnectionIdentity(
+            id: id, userID: owner?.isEmpty == false ? owner : nil, user: self.user, request: request,
+            transport: transport)
     }
 
     /// The request as authenticators and hubs see it.

@@ -10,7 +10,7 @@ struct WebSocketAcceptance: Sendable {
     var fields: [HTTPResponse.Field] = []
     let limits: WebSocketLimits
     /// Makes the session that speaks over the socket. Called once, on the event loop of the connection.
-    let attach: @Sendable (any Outlet, any EventLoop) -> SocketSession
+    let attach: @Sendable (any Outlet, any EventLoop) -> TransportSession
 
     func response(date: String) -> ByteBuffer {
         var response = HTTPResponse(status: 101)

@@ -24,7 +24,7 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
     private let limits: WebSocketLimits
     private var parser: WebSocketParser
     private var context: ChannelHandlerContext?
-    private var session = SocketSession.refused
+    private var session = TransportSession.refused
     /// What has arrived and makes no whole frame yet, or arrived while reading is paused.
     private var rest = ByteBuffer()
     private var phase = Phase.open
@@ -35,9 +35,7 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
     private var isWritable = true
     /// The peer's newest ping that could not be answered yet. Older ones need no answer.
     private var owedPong: ByteBuffer?
-    private var unflushedBytes = 0
-    private var writtenBytes = 0
-    private var takenBytes = 0
+    private var progress = SendProgress()
     private var deadline = NIODeadline.distantFuture
     var rosterIndex = -1
 
@@ -231,13 +229,11 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
         guard now >= self.deadline else { return }
         switch self.phase {
         case .open:
-            let taken = self.writtenBytes - self.queuedBytes
-            guard taken == self.takenBytes else {
-                self.takenBytes = taken
+            if self.progress.hasAdvanced(queuedBytes: self.queuedBytes) {
                 self.deadline = now + self.limits.sendTimeout
-                return
+            } else {
+                self.abandoned()
             }
-            self.abandoned()
         case .closing, .deaf, .closed:
             self.abandoned()
         }
@@ -257,14 +253,13 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
 extension WebSocketConnection: Outlet {
     func write(_ frame: ByteBuffer) {
         guard self.phase == .open, let context = self.context else { return }
-        self.unflushedBytes += frame.readableBytes
-        self.writtenBytes += frame.readableBytes
+        self.progress.wrote(frame.readableBytes)
         self.roster.count(outboundBytes: frame.readableBytes)
         context.write(NIOAny(frame), promise: nil)
     }
 
     func flush() {
-        self.unflushedBytes = 0
+        self.progress.flushed()
         self.context?.flush()
     }
 
@@ -272,8 +267,10 @@ extension WebSocketConnection: Outlet {
     ///
     /// Why: asking the channel costs more than a delivery may, and what is below the mark is never too much.
     var queuedBytes: Int {
-        guard !self.isWritable, let options = self.context?.channel.syncOptions else { return self.unflushedBytes }
-        return (try? options.getOption(.bufferedWritableBytes)) ?? self.unflushedBytes
+        guard !self.isWritable, let options = self.context?.channel.syncOptions else {
+            return self.progress.unflushedBytes
+        }
+        return (try? options.getOption(.bufferedWritableBytes)) ?? self.progress.unflushedBytes
     }
 
     func pauseReading() {

@@ -83,9 +83,9 @@ struct Serve: AsyncParsableCommand {
     ) throws -> BusbarServer {
         let backplane = try Backplane(settings)
         var bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
+        bus.keep(asIn: settings)
         if let policy = Self.offlinePolicy(settings) { (bus.whileStarting, bus.whileAway) = (policy, policy) }
-        var hubs = HubConfiguration()
-        hubs.detailedErrors = settings.isOn(.detailedErrors)
+        var hubs = HubConfiguration(settings)
         let node = settings.text(.node) ?? Self.nodeName(settings)
         hubs.nodeName = node
         var configuration = ServerConfiguration()

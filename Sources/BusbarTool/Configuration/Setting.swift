@@ -3,6 +3,10 @@ struct Setting: Sendable {
     enum Kind: Sendable {
         case text(allowsEmpty: Bool)
         case integer(ClosedRange<Int>)
+        /// A size, or `off`.
+        case bytes(ClosedRange<Int>)
+        /// Seconds, with a fraction if need be; perhaps also `off`.
+        case seconds(ClosedRange<Double>, canBeOff: Bool)
         case flag
         case choice([String])
         /// A comma-separated list.
@@ -42,12 +46,26 @@ struct Setting: Sendable {
                 return "must be a whole number from \(range.lowerBound) to \(range.upperBound)"
             }
             return nil
+        case .bytes(let range):
+            guard value != "off", Int(value).map(range.contains) != true else { return nil }
+            return "must be off or a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .seconds(let range, let canBeOff):
+            if canBeOff, value == "off" { return nil }
+            guard let seconds = Double(value), range.contains(seconds) else {
+                return
+                    "must be \(canBeOff ? "off or " : "")a number of seconds from \(Self.plain(range.lowerBound)) to "
+                    + Self.plain(range.upperBound)
+            }
+            return nil
         case .flag:
             return ["true", "false"].contains(value.lowercased()) ? nil : "must be true or false"
         case .choice(let choices):
             return choices.contains(value) ? nil : "must be one of \(choices.joined(separator: ", "))"
         }
     }
+
+    /// `6` for 6.0.
+    private static func plain(_ number: Double) -> String { Int(exactly: number).map(String.init) ?? "\(number)" }
 }
 
 extension Setting {
@@ -96,8 +114,9 @@ extension Setting {
         summary: "least severe entries to log"
     )
 
-    static let all = [
-        host, port, backplane, app, streams, offline, key, node, loops, connections, origins, detailedErrors,
-        logLevel,
-    ]
+    static let all =
+        [
+            host, port, backplane, app, streams, offline, key, node, loops, connections, origins, detailedErrors,
+            logLevel,
+        ] + Self.classic
 }

@@ -74,6 +74,11 @@ struct Settings: Sendable {
         self.text(setting).flatMap { Int($0) } ?? 0
     }
 
+    /// The value of a setting of kind `seconds`; nil if it is off or absent.
+    func duration(_ setting: Setting) -> Duration? {
+        self.text(setting).flatMap { Double($0) }.map { .seconds($0) }
+    }
+
     func isOn(_ setting: Setting) -> Bool {
         self.text(setting)?.lowercased() == "true"
     }

@@ -39,21 +39,24 @@ struct Bench {
 
     init(
         _ registration: HubRegistration,
+        pipeline: HubPipeline = HubPipeline(),
         context: ConnectionContext = .make(),
         recorder: Recorder = Recorder()
     ) throws {
-        self.hub = try HubTable([registration]).hubs[0]
+        self.hub = try HubTable([registration], pipeline: pipeline).hubs[0]
         self.context = context
         self.recorder = recorder
     }
 
     func call(
-        _ method: String, _ arguments: String = "[]", rules: ArgumentRules = .classic
+        _ method: String, _ arguments: String = "[]", rules: ArgumentRules = .classic,
+        exchange: ClassicExchange? = nil
     ) async throws
         -> InvocationOutcome
     {
         let list = try ArgumentList(validating: ByteBuffer(string: arguments))
-        let invocation = RegisteredHub.Invocation(method: method, arguments: list, rules: rules)
+        let invocation = RegisteredHub.Invocation(
+            method: method, arguments: list, rules: rules, exchange: exchange)
         return await self.hub.invoke(invocation, context: self.context, publisher: self.recorder)
     }
 }
@@ -70,5 +73,18 @@ extension InvocationOutcome {
 }
 
 extension HubMessage {
-    var argumentsText: String { String(buffer: self.arguments.bytes) }
+    /// What a call of a client's method says; nil of other messages.
+    private var clientCall: ClientCall? {
+        if case .call(let call) = self.body { call } else { nil }
+    }
+
+    var method: String? { self.clientCall?.method }
+    var callerState: JSONValueText? { self.clientCall?.callerState }
+    var argumentsText: String { self.clientCall.map { String(buffer: $0.arguments.bytes) } ?? "" }
+}
+
+extension JSONValueText {
+    init(_ text: String) throws { try self.init(validating: ByteBuffer(string: text)) }
+
+    var text: String { String(buffer: self.bytes) }
 }

@@ -30,6 +30,14 @@ struct HubRecordTests {
                 }
             }
         }
+        let value = JSONValueText.null
+        for audience in audiences {
+            samples.append(.message(HubMessage(hub: ".raw", audience: audience, body: .value(value))))
+        }
+        for state in [nil, state] {
+            let report = ProgressReport(invocationID: "7", value: value, callerState: state)
+            samples.append(.message(HubMessage(hub: "H", audience: .connection("c1"), body: .progress(report))))
+        }
         for action in [GroupChange.Action.add, .remove] {
             samples.append(
                 .groupCommand(
@@ -43,7 +51,7 @@ struct HubRecordTests {
 
     @Test("every record reads back as it was written")
     func roundTrip() throws {
-        #expect(Self.samples.count == 38)
+        #expect(Self.samples.count == 46)
         for record in Self.samples {
             #expect(try HubRecord(decoding: record.encoded()) == record)
         }

@@ -15,8 +15,10 @@ struct RoomFarm: Sendable {
     private let lives: [AsyncStream<Void>.Continuation]
 
     /// Runs `body` when all nodes know each other, and takes the farm apart.
+    /// - Parameter more: hubs beside the one that every room has.
     static func open(
-        nodes count: Int = 2, loops loopCount: Int = 1, streams: Int = 1, configuration: HubConfiguration = .init(),
+        nodes count: Int = 2, loops loopCount: Int = 1, streams: Int = 1, hubs more: [HubRegistration] = [],
+        persistentConnections: [PersistentConnectionRegistration] = [], configuration: HubConfiguration = .init(),
         _ body: @escaping @Sendable (RoomFarm) async throws -> Void
     ) async throws {
         let loops = (0..<count).map { _ in MultiThreadedEventLoopGroup(numberOfThreads: loopCount) }
@@ -34,8 +36,13 @@ struct RoomFarm: Sendable {
             var configuration = configuration
             configuration.nodeName = "node \(index)"
             let runtime = try HubRuntime(
-                bus: buses[index], hubs: [.hub(TestHub.self) { TestHub($0, journal: journal, gate: gate) }],
-                configuration: configuration, eventLoops: loops[index], logger: logger)
+                bus: buses[index],
+                hubs: [
+                    .hub(TestHub.self) { TestHub($0, journal: journal, gate: gate) },
+                    .hub(TestHub.self, name: "Other") { TestHub($0, journal: journal, gate: gate) },
+                ] + more,
+                persistentConnections: persistentConnections, configuration: configuration,
+                eventLoops: loops[index], logger: logger)
             return Room(runtime: runtime, loops: loops[index], journal: journal, gate: gate)
         }
         let lives = (0..<count).map { _ in AsyncStream.makeStream(of: Void.self) }

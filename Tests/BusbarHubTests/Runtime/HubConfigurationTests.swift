@@ -28,4 +28,34 @@ struct HubConfigurationTests {
         let error = #expect(throws: HubConfigurationError.self) { try configuration.validate() }
         #expect(error?.setting == setting)
     }
+
+    @Test("a keep-alive is a third of the disconnect timeout until it is set, in whatever order")
+    func keepAlive() throws {
+        var classic = HubConfiguration.Classic()
+        #expect(classic.keepAlive == .seconds(10))
+        classic.disconnectTimeout = .seconds(60)
+        #expect(classic.keepAlive == .seconds(20))
+        classic.keepAlive = .seconds(5)
+        classic.disconnectTimeout = .seconds(30)
+        #expect(classic.keepAlive == .seconds(5))
+        classic.keepAlive = nil
+        #expect(classic.keepAlive == nil)
+        var configuration = HubConfiguration()
+        configuration.classic.disconnectTimeout = .seconds(6)
+        try configuration.validate()
+    }
+
+    @Test("the defaults are the original's")
+    func defaults() {
+        let classic = HubConfiguration.Classic()
+        #expect(classic.transportConnectTimeout == .seconds(5))
+        #expect(classic.connectionTimeout == .seconds(110))
+        #expect(classic.disconnectTimeout == .seconds(30))
+        #expect(classic.keepAlive == .seconds(10))
+        #expect(classic.longPollDelay == .zero)
+        #expect(classic.maximumWebSocketMessageBytes == 65_536)
+        #expect(classic.javaScriptProxies)
+        #expect(!classic.jsonp)
+        #expect(!HubConfiguration().detailedErrors)
+    }
 }

@@ -22,7 +22,7 @@ struct ReplayFilterTests {
         var filter = ReplayFilter(connectionID: "a", userID: "u", hubs: ["H"], before: before, now: now)
         let wanted = records.filter { filter.isWanted($0) }
         let (messages, groups) = ReplayFilter.resolve(wanted, before: before, now: now)
-        return (messages.map(\.method), Set(groups.map(\.name)))
+        return (messages.compactMap(\.method), Set(groups.map(\.name)))
     }
 
     @Test("it gets what is for all, for it, for its user and its groups, in its hubs, and nothing else")

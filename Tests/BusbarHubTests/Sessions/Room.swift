@@ -158,8 +158,12 @@ struct Room: Sendable {
     let gate: Gate
 
     /// Runs `body` in a room and takes the room apart.
+    /// - Parameter more: hubs beside those that every room has.
     static func open(
         loops count: Int = 1,
+        hubs more: [HubRegistration] = [],
+        persistentConnections: [PersistentConnectionRegistration] = [],
+        pipeline: HubPipeline = .init(),
         configuration: HubConfiguration = .init(),
         _ body: @escaping @Sendable (Room) async throws -> Void
     ) async throws {
@@ -172,7 +176,8 @@ struct Room: Sendable {
             .hub(TestHub.self, name: "Other") { TestHub($0, journal: journal, gate: gate) },
         ]
         let runtime = try HubRuntime(
-            bus: bus, hubs: hubs, configuration: configuration, eventLoops: loops, logger: logger)
+            bus: bus, hubs: hubs + more, persistentConnections: persistentConnections, pipeline: pipeline,
+            configuration: configuration, eventLoops: loops, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await bus.run() }
             group.addTask { try await runtime.run() }

@@ -64,12 +64,12 @@ struct ClassicTextTests {
         #expect(
             text.contains(
                 """
-                        proxies["Named"] = proxyOf(this, "Named", {});
-                        proxies["chatHub"] = proxyOf(this, "chatHub", {
-                            "joinRoom": "JoinRoom",
-                            "send": "Send",
-                            "odd-name": "odd-name"
-                        });
+                        proxies["Named"] = proxyOf(this, "Named", []);
+                        proxies["chatHub"] = proxyOf(this, "chatHub", [
+                            ["joinRoom", "JoinRoom"],
+                            ["send", "Send"],
+                            ["odd-name", "odd-name"]
+                        ]);
                 """))
         #expect(text.contains(#"$.hubConnection("/signalr\"\u003c/script>", { useDefaultPath: false });"#))
         #expect(!text.contains("</script>"))

@@ -20,25 +20,32 @@ extension RawClient {
     /// Reads one answer whose length is told by `Content-Length`.
     func receiveResponse(toHead: Bool = false, within timeout: TimeAmount = .seconds(60)) async throws -> RawResponse {
         try await self.receive("an HTTP answer", within: timeout) { bytes, _ in
-            let text = String(decoding: bytes.readableBytesView, as: Unicode.ASCII.self)
-            guard let end = text.range(of: "\r\n\r\n") else { return nil }
-            var lines = text[..<end.lowerBound].split(separator: "\r\n", omittingEmptySubsequences: false)[...]
-            let status = lines.removeFirst().split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
-            guard status.count == 3, status[0] == "HTTP/1.1", let code = Int(status[1]) else {
-                throw MalformedResponse(text: text)
-            }
-            let fields = try lines.map { line in
-                guard let colon = line.firstIndex(of: ":") else { throw MalformedResponse(text: text) }
-                return (name: String(line[..<colon]), value: String(line[colon...].dropFirst(2)))
-            }
-            let length = fields.first { $0.name.lowercased() == "content-length" }.flatMap { Int($0.value) } ?? 0
-            let bodyLength = toHead || code == 304 || code == 101 || code == 204 ? 0 : length
-            let headLength = text[..<end.upperBound].utf8.count
+            guard let (head, headLength) = try Self.head(in: bytes) else { return nil }
+            let length = head["content-length"].flatMap { Int($0) } ?? 0
+            let isBodiless = toHead || head.status == 304 || head.status == 101 || head.status == 204
+            let bodyLength = isBodiless ? 0 : length
             guard bytes.readableBytes >= headLength + bodyLength else { return nil }
             bytes.moveReaderIndex(forwardBy: headLength)
             let body = bytes.readString(length: bodyLength) ?? ""
-            return RawResponse(status: code, reason: String(status[2]), fields: fields, body: body)
+            return RawResponse(status: head.status, reason: head.reason, fields: head.fields, body: body)
         }
+    }
+
+    /// The head of the answer at the front of `bytes`, and how long it is.
+    static func head(in bytes: ByteBuffer) throws -> (head: RawResponse, length: Int)? {
+        let text = String(decoding: bytes.readableBytesView, as: Unicode.ASCII.self)
+        guard let end = text.range(of: "\r\n\r\n") else { return nil }
+        var lines = text[..<end.lowerBound].split(separator: "\r\n", omittingEmptySubsequences: false)[...]
+        let status = lines.removeFirst().split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+        guard status.count == 3, status[0] == "HTTP/1.1", let code = Int(status[1]) else {
+            throw MalformedResponse(text: text)
+        }
+        let fields = try lines.map { line in
+            guard let colon = line.firstIndex(of: ":") else { throw MalformedResponse(text: text) }
+            return (name: String(line[..<colon]), value: String(line[colon...].dropFirst(2)))
+        }
+        let head = RawResponse(status: code, reason: String(status[2]), fields: fields, body: "")
+        return (head, text[..<end.upperBound].utf8.count)
     }
 
     /// Sends a request without body and reads its answer.
@@ -51,8 +58,9 @@ extension RawClient {
 }
 
 enum RawRequest {
-    static func text(_ target: String, method: String = "GET", fields: [String] = []) -> String {
-        "\(method) \(target) HTTP/1.1\r\nHost: test\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
+    static func text(_ target: String, method: String = "GET", fields: [String] = [], body: String = "") -> String {
+        let fields = body.isEmpty ? fields : fields + ["Content-Length: \(body.utf8.count)"]
+        return "\(method) \(target) HTTP/1.1\r\nHost: test\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n" + body
     }
 
     static let upgradeFields = [

@@ -28,6 +28,8 @@ struct TestServer: Sendable {
 
     static func run<Result: Sendable>(
         hubs: [HubRegistration] = [.hub(EchoHub.self, path: "/echo")],
+        persistentConnections: [PersistentConnectionRegistration] = [],
+        pipeline: HubPipeline = .init(),
         hubConfiguration: HubConfiguration = .init(),
         _ configure: (inout ServerConfiguration) -> Void = { _ in },
         body: @escaping @Sendable (TestServer) async throws -> Result
@@ -38,8 +40,8 @@ struct TestServer: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         let server = try BusbarServer(
-            bus: TestBus.make(logger: logger), hubs: hubs, configuration: configuration,
-            hubConfiguration: hubConfiguration, logger: logger)
+            bus: TestBus.make(logger: logger), hubs: hubs, persistentConnections: persistentConnections,
+            pipeline: pipeline, configuration: configuration, hubConfiguration: hubConfiguration, logger: logger)
         let port = try await server.bind()
         let group = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: logger))
         return try await withThrowingTaskGroup(of: Result?.self) { tasks in
@@ -72,7 +74,10 @@ struct EchoHub: Hub {
     init(_ call: HubCall) { self.call = call }
 
     static var methods: [HubMethod<Self>] {
-        [HubMethod("send", self.send), HubMethod("echo", self.echo), HubMethod("slow", self.slow)]
+        [
+            HubMethod("send", self.send), HubMethod("echo", self.echo), HubMethod("slow", self.slow),
+            HubMethod("tell", self.tell),
+        ]
     }
 
     func send(text: String) async throws {
@@ -80,6 +85,10 @@ struct EchoHub: Hub {
     }
 
     func echo(text: String) -> String { text }
+
+    func tell(user: String, text: String) async throws {
+        try await self.clients.user(user).heard(text)
+    }
 
     /// Ends only with its connection.
     func slow() async {

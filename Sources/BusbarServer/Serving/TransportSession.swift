@@ -1,8 +1,8 @@
 import BusbarHub
 import NIOCore
 
-/// Who speaks over a WebSocket. Confined to its event loop.
-enum SocketSession {
+/// Who speaks over a transport channel: a WebSocket, or the answer to a request that takes its time. Confined to its event loop.
+enum TransportSession {
     case core(CoreSession, claim: CoreClaim?)
     case classic(ClassicChannel)
     /// The runtime takes no connection any more.
