@@ -13,13 +13,17 @@ let package = Package(
         .library(name: "BusbarMemory", targets: ["BusbarMemory"]),
         .library(name: "BusbarFaults", targets: ["BusbarFaults"]),
         .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
+        .library(name: "BusbarRabbitMQ", targets: ["BusbarRabbitMQ"]),
+        .library(name: "BusbarPostgreSQL", targets: ["BusbarPostgreSQL"]),
         .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
         .executable(name: "busbar-sender", targets: ["BusbarSender"]),
     ],
     traits: [
-        .default(enabledTraits: ["Redis"]),
+        .default(enabledTraits: ["Redis", "PostgreSQL", "RabbitMQ"]),
         .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
+        .trait(name: "PostgreSQL", description: "The command knows postgres: URLs; needs libpq-dev to build"),
+        .trait(name: "RabbitMQ", description: "The command knows amqp: URLs; needs librabbitmq-dev to build"),
         .trait(name: "TLS", description: "rediss: URLs; builds BoringSSL, which takes minutes"),
     ],
     dependencies: [
@@ -73,6 +77,23 @@ let package = Package(
             path: "Drivers/Redis",
             exclude: ["CHiredis"]
         ),
+        .systemLibrary(name: "CRabbitMQ", path: "Drivers/RabbitMQ/CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
+        .target(
+            name: "BusbarRabbitMQ",
+            dependencies: ["BusbarConnection", "BusbarDriver", "BusbarDriverThread", "CRabbitMQ", .nioCore, .deque],
+            path: "Drivers/RabbitMQ",
+            exclude: ["CRabbitMQ"]
+        ),
+        .systemLibrary(name: "CLibPQ", path: "Drivers/PostgreSQL/CLibPQ", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "BusbarPostgreSQL",
+            dependencies: [
+                "BusbarConnection", "BusbarDriver", "BusbarDriverThread", "CLibPQ", .nioCore, .deque,
+            ],
+            path: "Drivers/PostgreSQL",
+            exclude: ["CLibPQ"],
+            resources: [.embedInCode("Schema/Version1.sql")]
+        ),
         .target(
             name: "BusbarFaults",
             dependencies: ["BusbarDriver", .nioCore, .deque],
@@ -117,6 +138,8 @@ let package = Package(
                 "BusbarProcess", "BusbarServer", .nioCore, .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
+                .target(name: "BusbarRabbitMQ", condition: .when(traits: ["RabbitMQ"])),
+                .target(name: "BusbarPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
             ]
         ),
         .testTarget(
@@ -137,13 +160,36 @@ let package = Package(
         .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
         .testTarget(name: "BusbarDriverThreadTests", dependencies: ["BusbarDriver", "BusbarDriverThread"]),
         .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
+        .target(
+            name: "BrokerTestSupport",
+            dependencies: ["Busbar", "BusbarDriver", .nioCore, .logging],
+            path: "Tests/Integration/Support"
+        ),
         .testTarget(
             name: "BusbarRedisIntegrationTests",
             dependencies: [
-                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRedis", .nioCore,
+                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRedis", .nioCore,
                 .nioPosix, .logging,
             ],
             path: "Tests/Integration/Redis"
+        ),
+        .testTarget(name: "BusbarRabbitMQTests", dependencies: ["BusbarDriver", "BusbarRabbitMQ", .nioCore]),
+        .testTarget(
+            name: "BusbarRabbitMQIntegrationTests",
+            dependencies: [
+                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRabbitMQ", .nioCore, .logging,
+            ],
+            path: "Tests/Integration/RabbitMQ"
+        ),
+        .testTarget(name: "BusbarPostgreSQLTests", dependencies: ["BusbarDriver", "BusbarPostgreSQL", .nioCore]),
+        .testTarget(
+            name: "BusbarPostgreSQLIntegrationTests",
+            dependencies: [
+                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarPostgreSQL",
+                .nioCore,
+            ],
+            path: "Tests/Integration/PostgreSQL",
+            exclude: ["transaction_pooler.py"]
         ),
         .testTarget(
             name: "BusbarTests",

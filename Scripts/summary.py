@@ -11,7 +11,14 @@ import xml.etree.ElementTree as ElementTree
 #: The suites that certify a backplane's driver, by the end of their class names. One that reports nothing has not run.
 BACKPLANES = {
     "memory": ["HonestTests"],
-    "redis": ["RedisConformanceTests", "RedisFaultTests", "RedisHerdTests", "RedisLedgerTests", "RedisLogTests"],
+    "redis": [
+        "RedisClusterTests",
+        "RedisConformanceTests",
+        "RedisFaultTests",
+        "RedisHerdTests",
+        "RedisLedgerTests",
+        "RedisLogTests",
+    ],
 }
 
 

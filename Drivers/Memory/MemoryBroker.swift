@@ -16,6 +16,13 @@ public final class MemoryBroker: Sendable {
         public var counting = Guarantees.Counting.withoutHoles
 
         public init() {}
+
+        var offsetStride: UInt64 {
+            switch self.counting {
+            case .withoutHoles: 1
+            case .withJumps: 2
+            }
+        }
     }
 
     private struct State {
@@ -43,7 +50,8 @@ public final class MemoryBroker: Sendable {
     var guarantees: Guarantees {
         Guarantees(
             counting: self.limits.counting, durability: .process, largestRecordBytes: self.limits.largestRecordBytes,
-            replays: true, refusesRepeats: self.limits.refusesRepeats, recognisesRewind: true, appendsAtOnce: true
+            replays: true, refusesRepeats: self.limits.refusesRepeats, recognisesRewind: true, appendsAtOnce: true,
+            offsetStride: self.limits.offsetStride
         )
     }
 

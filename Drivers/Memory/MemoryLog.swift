@@ -22,7 +22,12 @@ struct MemoryLog {
         self.epoch = epoch
     }
 
-    private var oldest: Offset { self.records.first?.offset ?? Offset(self.newest.rawValue + 1) }
+    /// How far apart offsets lie.
+    private var step: UInt64 = 1
+
+    private var oldest: Offset {
+        Offset((self.records.first?.offset.rawValue).map { $0 - (self.step - 1) } ?? self.newest.rawValue + 1)
+    }
 
     var extent: StreamExtent { StreamExtent(epoch: self.epoch, oldest: self.oldest, newest: self.newest) }
 
@@ -45,8 +50,8 @@ struct MemoryLog {
                 last = known.offset
                 continue
             }
-            let step: UInt64 = limits.counting == .withJumps ? 2 : 1
-            last = Offset(self.newest.rawValue + step)
+            self.step = limits.offsetStride
+            last = Offset(self.newest.rawValue + self.step)
             self.newest = last
             let entry = StoredRecord(offset: last, bytes: record.bytes)
             self.records.append(entry)

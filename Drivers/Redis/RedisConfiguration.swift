@@ -1,3 +1,5 @@
+public import BusbarDriver
+
 /// Where a Redis is, who we are to it, and how much of each stream it keeps.
 public struct RedisConfiguration: Hashable, Sendable {
     /// How to reach the server that takes writes.
@@ -170,19 +172,6 @@ public struct RedisConfiguration: Hashable, Sendable {
             throw .init(key: key, value: String(value), remedy: remedy)
         }
     }
-}
-
-/// A text that never shows itself: not in descriptions, reflection, logs or errors.
-public struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    package let text: String
-
-    public init(_ text: String) {
-        self.text = text
-    }
-
-    public var description: String { "•••" }
-    public var debugDescription: String { "•••" }
-    public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// What is wrong with a configuration: one line that names the key, the value and what would be right.

@@ -77,7 +77,7 @@ public final class RedisDriver: BackplaneDriver {
     }
 
     public func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
-        try self.check(batch)
+        try batch.check(largestRecordBytes: Self.largestRecordBytes)
         let call = ScriptCall.append(
             batch, to: self.names(of: stream), retaining: self.limits, second: UInt64(Self.secondsSince1970())
         )
@@ -149,26 +149,6 @@ public final class RedisDriver: BackplaneDriver {
 
     private func names(of stream: StreamID) -> StreamNames {
         StreamNames(app: self.configuration.app, database: self.configuration.database, stream: stream)
-    }
-
-    private func check(_ batch: Batch) throws(DriverError) {
-        guard let first = batch.records.first?.key else {
-            throw DriverError(
-                .rejected, during: "append", recovery: .giveUp, detail: "a batch holds at least one record")
-        }
-        var last: RecordKey?
-        for record in batch.records {
-            guard (1...Self.largestRecordBytes).contains(record.bytes.readableBytes) else {
-                let detail = "a record has \(record.bytes.readableBytes) bytes; wanted: 1 to \(Self.largestRecordBytes)"
-                throw DriverError(.recordTooLarge, during: "append", recovery: .giveUp, detail: detail)
-            }
-            let isNext = last.map { $0.sequence < record.key.sequence } ?? true
-            guard record.key.node == first.node, record.key.incarnation == first.incarnation, isNext else {
-                let detail = "the records of a batch come from one writer, in the order of their sequences"
-                throw DriverError(.rejected, during: "append", recovery: .giveUp, detail: detail)
-            }
-            last = record.key
-        }
     }
 
     static func secondsSince1970() -> Int {

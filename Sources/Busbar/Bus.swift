@@ -144,7 +144,7 @@ public final class Bus: Sendable {
 
     /// A place with everything before it whose publish has returned on this node.
     package var publishedFrontier: Frontier {
-        Frontier(positions: self.streams.compactMap { stream in stream.withCore { $0.newestKnown } })
+        Frontier(positions: self.streams.compactMap { stream in stream.withCore { $0.now } })
     }
 
     package func heads() -> [StreamHead] { self.streams.compactMap(\.head) }
@@ -249,12 +249,16 @@ extension Bus {
             return true
         }
         guard isFirst else { throw BusError(.alreadyRun, "a bus runs once; create another one") }
-        if self.configuration.farmKey == nil, self.driver.guarantees.durability != .process {
+        // Why by that: only a log in this very process appends at once, and nobody shares it.
+        if self.configuration.farmKey == nil, !self.driver.guarantees.appendsAtOnce {
             self.logger.warning("no farm key is set: cursors and tokens of this node are good on no other")
         }
     }
 
     private func runDriver(_ inbox: BusInbox) async -> BusError? {
+        if let driver = self.driver as? any OutboxDriver {
+            driver.carryOutbox(packing: BusOutboxPacker(streamCount: self.streams.count))
+        }
         do throws(DriverError) {
             try await self.driver.run(following: self.streams.map(\.id), delivering: inbox)
             return nil

@@ -59,6 +59,8 @@ public struct DriverRegistration: Sendable {
     public typealias Factory = @Sendable (BackplaneURL, _ app: String) throws(BackplaneURLError) -> any BackplaneDriver
     /// Looks at the broker behind a URL, within a few seconds, changes nothing there and says what it finds.
     public typealias Examination = @Sendable (BackplaneURL, _ app: String) async -> [DriverFinding]
+    /// What the broker's owner has to run before nodes without the right to do so can work, for a URL and an app.
+    public typealias Preparation = @Sendable (BackplaneURL, _ app: String) throws(BackplaneURLError) -> String
     /// Removes from the broker behind a URL all that an app of which no node runs has stored there.
     public typealias Removal = @Sendable (BackplaneURL, _ app: String) async throws(DriverError) -> Void
 
@@ -83,11 +85,12 @@ public struct DriverRegistration: Sendable {
     public let retentionKey: String?
     package let make: Factory
     package let examine: Examination?
+    package let prepare: Preparation?
     package let remove: Removal?
 
     public init(
         name: String, schemes: [String], example: String, summary: String, reach: Reach, retentionKey: String? = nil,
-        examine: Examination? = nil, remove: Removal? = nil, make: @escaping Factory
+        examine: Examination? = nil, prepare: Preparation? = nil, remove: Removal? = nil, make: @escaping Factory
     ) {
         self.name = name
         self.schemes = schemes
@@ -96,6 +99,7 @@ public struct DriverRegistration: Sendable {
         self.reach = reach
         self.retentionKey = retentionKey
         self.examine = examine
+        self.prepare = prepare
         self.remove = remove
         self.make = make
     }

@@ -33,6 +33,9 @@ public struct Guarantees: Hashable, Sendable {
     /// switches of task, but neither deadline nor cancellation reaches a publisher that is inside such a call. A driver
     /// that does I/O leaves this false.
     public var appendsAtOnce: Bool
+    /// How far apart the offsets of records lie that were appended one after the other: 1, unless offsets are made up of
+    /// several numbers. The bus uses it where it looks back over a number of records.
+    public var offsetStride: UInt64
 
     public init(
         counting: Counting,
@@ -41,7 +44,8 @@ public struct Guarantees: Hashable, Sendable {
         replays: Bool,
         refusesRepeats: Bool,
         recognisesRewind: Bool,
-        appendsAtOnce: Bool = false
+        appendsAtOnce: Bool = false,
+        offsetStride: UInt64 = 1
     ) {
         self.counting = counting
         self.durability = durability
@@ -50,5 +54,6 @@ public struct Guarantees: Hashable, Sendable {
         self.refusesRepeats = refusesRepeats
         self.recognisesRewind = recognisesRewind
         self.appendsAtOnce = appendsAtOnce
+        self.offsetStride = offsetStride
     }
 }

@@ -77,6 +77,9 @@ public struct Page: Hashable, Sendable {
     /// Records after the place asked for, in offset order, at most as many bytes as asked for, but at least one if there is any.
     public let records: [StoredRecord]
     /// Offset of the oldest record that is still retained; the newest offset plus one when nothing is retained.
+    ///
+    /// Where offsets jump: the lowest offset of which nothing has been dropped. Else whoever stands exactly before the oldest
+    /// record could not know that it misses nothing.
     public let oldest: Offset
     /// Offset of the newest record ever stored in this epoch; ``Offset/beginning`` in an epoch without any.
     public let newest: Offset
@@ -93,6 +96,9 @@ public struct Page: Hashable, Sendable {
 public struct StreamExtent: Hashable, Sendable {
     public let epoch: Epoch
     /// Offset of the oldest record that is still retained; the newest offset plus one when nothing is retained.
+    ///
+    /// Where offsets jump: the lowest offset of which nothing has been dropped. Else whoever stands exactly before the oldest
+    /// record could not know that it misses nothing.
     public let oldest: Offset
     /// Offset of the newest record ever stored in this epoch; ``Offset/beginning`` in an epoch without any.
     public let newest: Offset

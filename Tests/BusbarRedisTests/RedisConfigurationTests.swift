@@ -1,3 +1,4 @@
+import BusbarDriver
 import BusbarRedis
 import Testing
 

@@ -35,6 +35,26 @@ extension Bus {
     func publish(_ text: String, to topic: Topic) async throws(BusError) {
         try await self.publish(ByteBuffer(string: text), to: topic)
     }
+
+    /// Waits until the first stream has been delivered up to `offset` here: a publish may return before that.
+    func settle(at offset: UInt64) async {
+        while self.heads().first.map({ $0.position.offset < Offset(offset) }) ?? true { await Task.yield() }
+    }
+}
+
+extension Tap {
+    /// What comes until it is `count` messages. A publish may return while another thread is still delivering.
+    func take(_ count: Int) async -> [Message] {
+        var taken: [Message] = []
+        while taken.count < count {
+            guard let delivery = self.take(limitBytes: .max) else {
+                await Task.yield()
+                continue
+            }
+            taken += delivery.messages
+        }
+        return taken
+    }
 }
 
 extension Message {

@@ -309,6 +309,24 @@ struct ReceivingRuleTests {
         #expect(script.reads.isEmpty)
     }
 
+    @Test("F-63 where offsets may jump, what a new link no longer finds is a gap before the oldest record is delivered")
+    func droppedWhileAway() {
+        var script = Script(counting: .withJumps)
+        script.arrive(3)
+        script.live(oldest: 11, newest: 20)
+        script.arrive(12)
+        #expect(script.log == ["3", "gap truncated 3-10", "12"])
+    }
+
+    @Test("where offsets may jump, a new link that finds everything from the next offset on reports nothing")
+    func nothingDroppedWhileAway() {
+        var script = Script(counting: .withJumps)
+        script.arrive(3)
+        script.live(oldest: 4, newest: 3)
+        script.arrive(12)
+        #expect(script.log == ["3", "12"])
+    }
+
     @Test("bytes that are no pack are passed over")
     func poison() {
         var script = Script()

@@ -11,6 +11,12 @@ package struct ThrowawayBroker: Sendable {
 
     package let url: BackplaneURL
     package let faults: FaultCommand
+    private let call: @Sendable (String) async throws -> String
+
+    /// Runs `rabbitmqctl` on a broker that is a RabbitMQ.
+    /// - Parameter words: for a shell.
+    @discardableResult
+    package func control(_ words: String) async throws -> String { try await self.call("control rabbit \(words)") }
 
     /// Starts a broker, hands it to `body`, and ends it, and removes what it stored, whatever happens.
     /// - Parameters:
@@ -23,7 +29,7 @@ package struct ThrowawayBroker: Sendable {
         let script = "'\(Self.root)/Scripts/brokers'"
         let environment = settings.merging(["BROKERS_DIR": directory.path()]) { $1 }
         let everything = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        func call(_ words: String) async throws -> String {
+        @Sendable func call(_ words: String) async throws -> String {
             let outcome = await ShellCommand.run(
                 "\(script) \(words)", environment: everything, within: .seconds(120))
             guard case .exited(0, let said) = outcome else {
@@ -35,7 +41,7 @@ package struct ThrowawayBroker: Sendable {
         do {
             let url = try BackplaneURL(try await call("url \(broker)"))
             let faults = FaultCommand("\(script) fault \(broker)", environment: environment)
-            result = .success(try await body(Self(url: url, faults: faults)))
+            result = .success(try await body(Self(url: url, faults: faults, call: call)))
         } catch {
             result = .failure(error)
         }

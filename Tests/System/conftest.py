@@ -1,10 +1,14 @@
+import pathlib
 import shutil
 import signal
+import tempfile
 
 import pytest
 
 from browser import Page, open_browser
+from postgres_server import Postgres
 from processes import Client, Farm, Server
+from rabbit_server import Rabbit
 from redis_server import Redis
 
 #: The client programs with the name each has to call the hub by.
@@ -46,6 +50,31 @@ def redis(tmp_path):
     redis = Redis(tmp_path / "brokers")
     yield redis
     redis.end()
+
+
+@pytest.fixture
+def rabbit(tmp_path):
+    """A RabbitMQ of the test's own, so that it may break it."""
+    rabbit = Rabbit(tmp_path / "brokers")
+    yield rabbit
+    rabbit.end()
+
+
+@pytest.fixture
+def postgres():
+    """A PostgreSQL of the test's own, so that it may break it."""
+    # Why not tmp_path: PostgreSQL runs as a user of its own, who may not enter there.
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="busbar-postgres-"))
+    postgres = Postgres(directory)
+    yield postgres
+    postgres.end()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=["redis", "postgres", "rabbit"])
+def backplane(request):
+    """The URL of a broker of the test's own: one after the other of those that farms can share."""
+    return request.getfixturevalue(request.param).url
 
 
 @pytest.fixture

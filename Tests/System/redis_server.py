@@ -1,4 +1,4 @@
-"""A Redis of the tests' own, through `Scripts/brokers`, with the faults it may have."""
+"""Brokers of the tests' own, through `Scripts/brokers`; a Redis with the faults it may have."""
 
 import os
 import shutil
@@ -9,14 +9,14 @@ from processes import ENVIRONMENT, ROOT
 SECONDS = 60
 
 
-class Redis:
-    """A running redis-server on a free port of 127.0.0.1 that keeps what it stored over a restart."""
+class Broker:
+    """One broker that `Scripts/brokers` knows, running while the test does."""
 
-    def __init__(self, directory):
-        # Why an assertion and not a skip: a suite without its broker has not tested what it is for.
-        assert shutil.which("redis-server"), "redis-server is missing: run Scripts/setup test"
+    def __init__(self, directory, name):
         self._directory = directory
-        self.url = self._run("url", "redis").strip()
+        self._name = name
+        self._run("start", name)
+        self.url = self._run("url", name).strip()
 
     def _run(self, *arguments):
         settings = {"BROKERS_DIR": str(self._directory)}
@@ -32,10 +32,19 @@ class Redis:
         return done.stdout
 
     def kill(self):
-        self._run("fault", "redis", "kill")
+        self._run("fault", self._name, "kill")
 
     def start(self):
-        self._run("fault", "redis", "start")
+        self._run("fault", self._name, "start")
 
     def end(self):
-        self._run("stop", "redis")
+        self._run("stop", self._name)
+
+
+class Redis(Broker):
+    """A running redis-server on a free port of 127.0.0.1 that keeps what it stored over a restart."""
+
+    def __init__(self, directory):
+        # Why an assertion and not a skip: a suite without its broker has not tested what it is for.
+        assert shutil.which("redis-server"), "redis-server is missing: run Scripts/setup test"
+        super().__init__(directory, "redis")

@@ -1,4 +1,4 @@
-"""Several real nodes on one Redis: who hears whom, and what happens when a node or the broker goes away."""
+"""Several real nodes on one broker: who hears whom, and what happens when a node or the broker goes away."""
 
 import contextlib
 import os
@@ -65,8 +65,8 @@ def wait_for_readiness(url, status):
     return eventually(lambda: (answer := readiness(url))[0] == status and answer, f"status {status} of {url}")[1]
 
 
-def test_tabs_on_different_nodes_see_each_others_messages_through_redis(redis, start_farm, open_page):
-    farm = start_farm(backplane=redis.url)
+def test_tabs_on_different_nodes_see_each_others_messages_through_the_backplane(backplane, start_farm, open_page):
+    farm = start_farm(backplane=backplane)
     ada, grace = open_page(farm.urls[0], "Ada"), open_page(farm.urls[1], "Grace")
     assert ada.fact("node") == f"node {farm.urls[0].rpartition(':')[2]}"
     assert grace.fact("node") == f"node {farm.urls[1].rpartition(':')[2]}"
@@ -93,8 +93,8 @@ def test_tabs_on_different_nodes_without_a_backplane_see_only_their_own_and_the_
     assert len(why) == 1 and "memory:" in why[0] and "--backplane redis://" in why[0]
 
 
-def test_clients_of_both_generations_on_different_nodes_hear_each_other_exactly_once(redis, start_farm, connect_to):
-    farm = start_farm(nodes=3, backplane=redis.url)
+def test_clients_of_both_generations_on_different_nodes_hear_each_other_exactly_once(backplane, start_farm, connect_to):
+    farm = start_farm(nodes=3, backplane=backplane)
     clients = [connect_to(url, program) for url, program in zip(farm.urls, PROGRAMS)]
     said = []
     for round_number in range(20):
@@ -107,16 +107,16 @@ def test_clients_of_both_generations_on_different_nodes_hear_each_other_exactly_
         assert client.heard() == said
 
 
-def test_a_room_reaches_its_members_on_every_node_and_nobody_else(redis, start_farm, connect_to):
-    farm = start_farm(nodes=3, backplane=redis.url)
+def test_a_room_reaches_its_members_on_every_node_and_nobody_else(backplane, start_farm, connect_to):
+    farm = start_farm(nodes=3, backplane=backplane)
     a_room_reaches_its_members_only(
         [connect_to(url, program, "said") for url, program in zip(farm.urls, PROGRAMS)]
     )
 
 
 @pytest.mark.parametrize("nodes", [2, 3])
-def test_a_thousand_messages_have_one_order_on_all_nodes(nodes, redis, start_farm, connect_to):
-    farm = start_farm(nodes=nodes, backplane=redis.url)
+def test_a_thousand_messages_have_one_order_on_all_nodes(nodes, backplane, start_farm, connect_to):
+    farm = start_farm(nodes=nodes, backplane=backplane)
     clients = [connect_to(url, "core_pysignalr") for url in farm.urls]
     texts = [f"message {number}" for number in range(1_000)]
     for number, text in enumerate(texts):
@@ -131,8 +131,10 @@ def test_a_thousand_messages_have_one_order_on_all_nodes(nodes, redis, start_far
         assert [each for each in heard[0] if each in own] == own, "a client's own messages keep their order"
 
 
-def test_a_classic_client_whose_node_is_killed_resumes_on_another_without_loss_or_repeat(redis, start_farm, connect_to):
-    farm = start_farm(backplane=redis.url)
+def test_a_classic_client_whose_node_is_killed_resumes_on_another_without_loss_or_repeat(
+    backplane, start_farm, connect_to
+):
+    farm = start_farm(backplane=backplane)
     with contextlib.closing(ClassicClient(farm.urls[0], farm.urls[1])) as client:
         speaker = Speaker(connect_to(farm.urls[1], "core_pysignalr"))
         speaker.wait_for(20)

@@ -140,7 +140,7 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        self.end(.lost("\(error)"))
+        self.end(.lost(RedisTLS.description(of: error)))
     }
 
     private func take(_ reply: RedisReply) {

@@ -52,6 +52,19 @@ struct RedisTLS: Sendable {
         try channel.pipeline.syncOperations.addHandler(handler)
     }
 
+    /// What went wrong, in words; the library's own behind them.
+    static func description(of error: any Error) -> String {
+        switch error {
+        case let error as NIOSSLExtraError: return "TLS: the server's certificate won't do: \(error)"
+        case is NIOSSLError, is BoringSSLError:
+            let text = "\(error)"
+            let isDistrust = text.contains("CERTIFICATE_VERIFY_FAILED")
+            return isDistrust
+                ? "TLS: no authority that is trusted here stands for the server's certificate: \(text)" : "TLS: \(text)"
+        default: return "\(error)"
+        }
+    }
+
     private static func use<T>(_ path: String, _ key: String, _ read: () throws -> T) throws -> T {
         do { return try read() } catch { throw Self.unusable(path, key, "\(error)") }
     }
@@ -69,5 +82,7 @@ struct RedisTLS: Sendable {
     }
 
     func secure(_ channel: any Channel, host: String) throws {}
+
+    static func description(of error: any Error) -> String { "\(error)" }
 }
 #endif

@@ -89,7 +89,7 @@ package struct Membership: Sendable {
     package private(set) var own: Member
     private var standing = Standing.idle
     private var others: [UInt64: Neighbour] = [:]
-    private var departed: [NodeTag] = []
+    private var departed: [(id: NodeID, why: Departure)] = []
     private var isSending = false
     private var isHelloDue = true
     private var nextSign = Moment(nanoseconds: .min)
@@ -112,8 +112,12 @@ package struct Membership: Sendable {
     }
 
     /// Whether requests that are read from the log now are meant for this life. After a pause, those before this node's
-    /// new hello were given up by whoever made them.
-    package var takesRequests: Bool { !self.isReturning }
+    /// new hello were given up by whoever made them; after the farewell all are.
+    package var takesRequests: Bool { !self.isReturning && !self.isGone }
+
+    private var isGone: Bool {
+        if case .gone = self.standing { true } else { false }
+    }
 
     /// The living node that issued ids with this tag.
     package func member(tagged tag: NodeTag) -> NodeID? {
@@ -122,7 +126,7 @@ package struct Membership: Sendable {
     }
 
     /// Whether a node with this tag is known to be gone.
-    package func isDeparted(_ tag: NodeTag) -> Bool { self.departed.contains(tag) }
+    package func isDeparted(_ tag: NodeTag) -> Bool { self.departed.contains { $0.id.tag == tag } }
 }
 
 // MARK: - Own life
@@ -148,10 +152,8 @@ extension Membership {
     package mutating func wake(now: Moment) -> [Effect] {
         guard let last = self.lastTick, last + self.settings.pauseLimit < now else { return [] }
         self.lastTick = now
-        switch self.standing {
-        case .idle, .gone: return []
-        case .arriving, .settled: break
-        }
+        if case .idle = self.standing { return [] }
+        if self.isGone { return [] }
         let former = self.own
         self.own = Member(id: former.id.next, name: former.name)
         self.standing = .arriving(signs: 0)
@@ -176,7 +178,7 @@ extension Membership {
 
     /// This node ends. Nothing is sent after the farewell.
     package mutating func leave() -> [Effect] {
-        if case .gone = self.standing { return [] }
+        if self.isGone { return [] }
         self.standing = .gone
         return [.send(self.sign(.farewell))]
     }
@@ -210,8 +212,10 @@ extension Membership {
     private mutating func isAlive(_ sign: NodeSign) -> [Effect] {
         let member = Member(id: sign.node, name: sign.name)
         guard let known = self.others[sign.node.process]?.member else {
-            guard self.others.count + 1 < self.settings.memberLimit else { return [] }
-            self.departed.removeAll { $0 == sign.node.tag }
+            // Why: a heartbeat may have been on its way when the farewell was sent.
+            let hasLeft = self.departed.contains { $0.id == sign.node && $0.why == .left }
+            guard !hasLeft, self.others.count + 1 < self.settings.memberLimit else { return [] }
+            self.departed.removeAll { $0.id.tag == sign.node.tag }
             self.others[sign.node.process] = Neighbour(member: member)
             return [.joined(member)]
         }
@@ -241,7 +245,7 @@ extension Membership {
 
     private mutating func depart(_ member: Member, _ departure: Departure) -> Effect {
         self.others[member.id.process] = nil
-        self.departed.append(member.id.tag)
+        self.departed.append((member.id, departure))
         if self.departed.count > self.settings.departedLimit { self.departed.removeFirst() }
         return .departed(member, departure)
     }

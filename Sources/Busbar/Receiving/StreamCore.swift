@@ -121,12 +121,9 @@ extension StreamCore {
         self.stored = position
     }
 
-    /// The newest place that this node knows of: what it has published is not behind it, even if its delivery lags.
-    package var newestKnown: Position? { self.now ?? self.stored }
-
     /// Where who begins now stands: after everything whose publish has returned here, even if its delivery lags behind. Nil until
     /// the first link was live.
-    private var now: Position? {
+    package var now: Position? {
         guard let head = self.receiver.position else { return nil }
         guard let stored = self.stored, stored.epoch == head.epoch, stored.offset > head.offset else { return head }
         return stored

@@ -88,6 +88,11 @@ package struct StreamReceiver {
         guard extent.epoch == position.epoch else { return self.enter(extent, now: now, effects: &effects) }
         // Why: a page read meanwhile may have brought us further than the store was when the link was made. Ask again.
         guard extent.newest >= position.offset else { return effects.append(.check) }
+        if self.counting == .withJumps, extent.oldest.rawValue > position.offset.rawValue + 1 {
+            // Why at once: the driver goes on with the oldest record there is, and its offset doesn't show what is missing
+            // before it.
+            self.skip(to: Offset(extent.oldest.rawValue - 1), reason: .truncated, effects: &effects)
+        }
         self.learned(extent, now: now, effects: &effects)
     }
 

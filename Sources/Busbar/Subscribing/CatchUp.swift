@@ -20,6 +20,7 @@ package struct CatchUp {
 
     private let counting: Guarantees.Counting
     private let refusesRepeats: Bool
+    private let stride: UInt64
     /// Wanted topics, each from behind an offset.
     private var since: [Topic: Offset]
     private var writers = WriterTable()
@@ -29,6 +30,7 @@ package struct CatchUp {
         self.position = position
         self.counting = guarantees.counting
         self.refusesRepeats = guarantees.refusesRepeats
+        self.stride = guarantees.offsetStride
         self.since = Dictionary(topics.map { ($0, Offset.beginning) }, uniquingKeysWith: { first, _ in first })
         self.nextRead = position.offset
         self.move(to: position)
@@ -51,7 +53,7 @@ package struct CatchUp {
     /// Delivery came this far by other means.
     package mutating func move(to position: Position) {
         self.position = position
-        let back = self.refusesRepeats ? 0 : min(Self.lookBack, position.offset.rawValue)
+        let back = self.refusesRepeats ? 0 : min(Self.lookBack * self.stride, position.offset.rawValue)
         self.nextRead = Offset(position.offset.rawValue - back)
     }
 

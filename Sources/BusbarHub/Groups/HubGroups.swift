@@ -10,9 +10,11 @@ public struct HubGroups: Sendable {
 
     /// Puts a connection into a group, wherever in the farm it lives.
     ///
-    /// Returns once the next message to the group, sent from any node, is sure to reach it. Adding twice is adding
-    /// once; an id that no connection has changes nothing and is no error.
-    /// - Throws: ``HubSendError`` `emptyName`, `tooLarge`, or what the bus refused with.
+    /// Returns once the node of the connection has done it, so that the next message to the group, sent from any node,
+    /// is sure to reach it. Adding twice is adding once; an id that no connection has changes nothing and is no error.
+    /// - Throws: ``HubSendError`` `emptyName`, `tooLarge`, `tooManyGroups`; `nodeGone` as soon as the node of the
+    ///   connection is known to be dead; `timedOut` after ``HubConfiguration/groupTimeout``; or what the bus refused
+    ///   with.
     public func add(_ connectionID: String, to group: String) async throws(HubSendError) {
         try await self.change(.add, connectionID, group)
     }

@@ -116,13 +116,9 @@ final class TapPump: Sendable {
         }
         var batch = LaneBatch(records: [], frontier: delivery.frontier, bytes: 256)
         batch.records.reserveCapacity(delivery.messages.count)
-        for message in delivery.messages where self.isOurs(message.topic) {
+        for message in delivery.messages where message.topic.name.hasPrefix(HubTopics.prefix) {
             if NodeRecord.isOne(message.payload) {
-                if let record = NodeRecord(decoding: message.payload) {
-                    self.services.nodes.receive(record)
-                } else {
-                    self.skip("malformed")
-                }
+                self.receiveNodeRecord(message)
                 continue
             }
             do {
@@ -140,10 +136,14 @@ final class TapPump: Sendable {
         return batch
     }
 
-    /// Whether a topic is one of hub runtimes, and not another node's.
-    private func isOurs(_ topic: Topic) -> Bool {
-        guard topic.name.hasPrefix(HubTopics.prefix) else { return false }
-        return !topic.name.hasPrefix(HubTopics.nodePrefix) || topic == self.services.nodes.topic
+    private func receiveNodeRecord(_ message: Message) {
+        let isForOther =
+            message.topic.name.hasPrefix(HubTopics.nodePrefix) && message.topic != self.services.nodes.topic
+        if isForOther { return }
+        guard let record = NodeRecord(decoding: message.payload) else {
+            return self.skip("it is no record that nodes of this release write to each other")
+        }
+        self.services.nodes.receive(record)
     }
 
     private func skip(_ why: String) {

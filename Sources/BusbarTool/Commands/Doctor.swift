@@ -13,9 +13,13 @@ struct Doctor: AsyncParsableCommand {
 
     @OptionGroup var options: CommonOptions
 
+    @Flag(help: "Print what the broker's owner has to run first, such as a database's schema, and do nothing else.")
+    var printSchema = false
+
     func run() async throws {
         let settings = try await self.options.settings()
         let backplane = try Backplane(settings)
+        if self.printSchema { return try Self.printSchema(of: backplane) }
         Console.line("\(backplane.registration.name) at \(backplane.url), app \(backplane.app)")
         var findings = await BackplaneProbe.findings(of: try backplane.makeDriver())
         if let examine = backplane.registration.examine {
@@ -33,6 +37,18 @@ struct Doctor: AsyncParsableCommand {
             throw ToolError.failure("\(wrong) \(wrong == 1 ? "thing is" : "things are") wrong with \(backplane.url)")
         }
         Console.line("It works.")
+    }
+
+    private static func printSchema(of backplane: Backplane) throws {
+        guard let prepare = backplane.registration.prepare else {
+            throw ToolError.usage(
+                "--print-schema: \(backplane.registration.name) has no schema; it needs nothing run first")
+        }
+        do throws(BackplaneURLError) {
+            Console.line(try prepare(backplane.url, backplane.app))
+        } catch {
+            throw Backplane.usage(error)
+        }
     }
 
     static func exampleOfBroker() throws -> String {

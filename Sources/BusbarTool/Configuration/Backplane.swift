@@ -2,6 +2,14 @@ import Busbar
 import BusbarDriver
 import BusbarMemory
 
+#if PostgreSQL
+import BusbarPostgreSQL
+#endif
+
+#if RabbitMQ
+import BusbarRabbitMQ
+#endif
+
 #if Redis
 import BusbarRedis
 #endif
@@ -12,6 +20,12 @@ extension DriverRegistry {
         var drivers = try Self([.memory])
         #if Redis
         try drivers.register(.redis)
+        #endif
+        #if PostgreSQL
+        try drivers.register(.postgreSQL)
+        #endif
+        #if RabbitMQ
+        try drivers.register(.rabbitMQ)
         #endif
         return drivers
     }
@@ -84,5 +98,5 @@ struct Backplane {
         )
     }
 
-    private static func usage(_ error: BackplaneURLError) -> ToolError { .usage("backplane: \(error)") }
+    static func usage(_ error: BackplaneURLError) -> ToolError { .usage("backplane: \(error)") }
 }

@@ -36,7 +36,11 @@ struct RoomFarm: Sendable {
             var configuration = configuration
             configuration.nodeName = "node \(index)"
             let runtime = try HubRuntime(
-                bus: buses[index], hubs: [.hub(TestHub.self) { TestHub($0, journal: journal, gate: gate) }] + more,
+                bus: buses[index],
+                hubs: [
+                    .hub(TestHub.self) { TestHub($0, journal: journal, gate: gate) },
+                    .hub(TestHub.self, name: "Other") { TestHub($0, journal: journal, gate: gate) },
+                ] + more,
                 persistentConnections: persistentConnections, configuration: configuration,
                 eventLoops: loops[index], logger: logger)
             return Room(runtime: runtime, loops: loops[index], journal: journal, gate: gate)

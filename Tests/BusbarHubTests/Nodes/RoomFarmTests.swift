@@ -61,6 +61,79 @@ struct RoomFarmTests {
         }
     }
 
+    @Test("N-38: members of all nodes hear a group, but for those that are excepted, on whichever node they are")
+    func exceptions() async throws {
+        try await RoomFarm.open(nodes: 3) { farm in
+            var peers: [CorePeer] = []
+            let context = try self.context(farm.rooms[0])
+            for (index, room) in farm.rooms.enumerated() {
+                peers.append(try await room.connected("c\(index)"))
+                try await context.groups.add("c\(index)", to: "g")
+            }
+            try await context.clients.groupExcept("g", ["c1"]).send("received", 1)
+            try await context.clients.allExcept("c0", "c2").send("received", 2)
+            try await context.clients.group("g").send("received", 3)
+            let heard = [[1, 3], [2, 3], [1, 3]]
+            for (peer, numbers) in zip(peers, heard) {
+                for number in numbers {
+                    #expect(await peer.next() == #"{"type":1,"target":"received","arguments":[\#(number)]}"#)
+                }
+            }
+        }
+    }
+
+    @Test(
+        "N-42: a connection that joins a group many times, from several nodes, hears a message once", arguments: [1, 4])
+    func manyJoins(streams: Int) async throws {
+        try await RoomFarm.open(nodes: 3, streams: streams) { farm in
+            let peer = try await farm.rooms[1].connected("c")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for room in farm.rooms {
+                    let groups = try self.context(room).groups
+                    for _ in 1...20 { group.addTask { try await groups.add("c", to: "g") } }
+                }
+                try await group.waitForAll()
+            }
+            try await self.context(farm.rooms[2]).clients.group("g").send("received", 1)
+            #expect(try await peer.textsUntilEcho("e").count == 1)
+        }
+    }
+
+    @Test(
+        "N-43: each connection of a user hears a message once, on whichever node it is, and the rest when one is gone")
+    func users() async throws {
+        try await RoomFarm.open { farm in
+            let first = try await farm.rooms[0].connected("a", user: "ada")
+            let second = try await farm.rooms[1].connected("b", user: "ada")
+            let other = try await farm.rooms[1].connected("g", user: "grace")
+            let ada = try self.context(farm.rooms[0]).clients.user("ada")
+            try await ada.send("received", 1)
+            #expect(await first.next() == #"{"type":1,"target":"received","arguments":[1]}"#)
+            try await first.close(.graceful)
+            await farm.rooms[0].journal.wait(for: "disconnected a stoppedByClient")
+            try await ada.send("received", 2)
+            for number in 1...2 {
+                #expect(await second.next() == #"{"type":1,"target":"received","arguments":[\#(number)]}"#)
+            }
+            #expect(first.sink.isEmpty)
+            #expect(try await other.textsUntilEcho("e") == [])
+        }
+    }
+
+    @Test("N-50: groups of two hubs with one name have nothing to do with each other, on any node")
+    func twoHubs() async throws {
+        try await RoomFarm.open { farm in
+            let peer = try await farm.rooms[0].connected("c")
+            let other = try #require(farm.rooms[1].runtime.context(named: "other"))
+            try await self.context(farm.rooms[1]).groups.add("c", to: "g")
+            try await other.groups.add("c", to: "g")
+            try await other.clients.group("g").send("received", "of the other")
+            try await other.clients.all.send("received", "of the other")
+            try await self.context(farm.rooms[1]).clients.group("g").send("received", 1)
+            #expect(await peer.next() == #"{"type":1,"target":"received","arguments":[1]}"#)
+        }
+    }
+
     @Test("N-40: adding twice is adding once, and removing a non-member of any node changes nothing")
     func membership() async throws {
         try await RoomFarm.open { farm in

@@ -1,3 +1,4 @@
+import BrokerTestSupport
 import BusbarDriver
 import BusbarRedis
 import Foundation
@@ -73,7 +74,7 @@ struct RedisFaultTests {
             #expect(try await driver.extent(of: stream).newest == first.last.offset)
             try server.command("CONFIG", "SET", "maxmemory", "0")
             #expect(try await driver.append(batch, to: stream).last.offset == Offset(2))
-            let log = try await inbox.wait { $0.records.count == 2 }
+            let log = try await inbox.wait { $0.records.count >= 2 }
             #expect(log.texts == ["a", "b"] && log.interruptions.isEmpty)
         }
     }
@@ -105,7 +106,7 @@ struct RedisFaultTests {
             try FileManager.default.removeItem(at: obstacle)
             try save(untilStatus: "ok")
             #expect(try await driver.append(batch, to: stream).last.offset == Offset(2))
-            #expect(try await inbox.wait { $0.records.count == 2 }.texts == ["a", "b"])
+            #expect(try await inbox.wait { $0.records.count >= 2 }.texts == ["a", "b"])
         }
     }
 
@@ -124,7 +125,7 @@ struct RedisFaultTests {
             try server.command("FLUSHALL")
             let after = try await driver.append(writer.batch("b"), to: stream).last
             #expect(after.epoch.rawValue > page.epoch.rawValue && after.offset == Offset(1))
-            #expect(try await inbox.wait { $0.records.count == 2 }.texts == ["a", "b"])
+            #expect(try await inbox.wait { $0.records.count >= 2 }.texts == ["a", "b"])
         }
     }
 
@@ -157,11 +158,11 @@ struct RedisFaultTests {
             server.crash()
             try await inbox.wait { !$0.interruptions.isEmpty }
             try await server.start(["--appendfsync", "always"], persistence: persistence)
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count == 2 }.liveExtents[1][stream])
+            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
             #expect((extent.epoch == before.epoch) == keepsData)
             #expect(extent.newest == (keepsData ? before.offset : .beginning))
             _ = try await driver.append(writer.batch("b"), to: stream)
-            #expect(try await inbox.wait { $0.records.count == 2 }.texts == ["a", "b"])
+            #expect(try await inbox.wait { $0.records.count >= 2 }.texts == ["a", "b"])
         }
     }
 
@@ -178,7 +179,7 @@ struct RedisFaultTests {
             try server.command("SAVE")
             try FileManager.default.copyItem(at: dump, to: older)
             _ = try await driver.append(writer.batch("d", "e"), to: stream)
-            try await inbox.wait { $0.records.count == 5 }
+            try await inbox.wait { $0.records.count >= 5 }
 
             func restore() async throws {
                 let lives = inbox.log.liveExtents.count
@@ -213,7 +214,7 @@ struct RedisFaultTests {
                 try FileManager.default.copyItem(at: dump, to: older)
                 return try await driver.append(writer.batch("b", "c"), to: stream).last
             }
-            try await inbox.wait { $0.records.count == 3 }
+            try await inbox.wait { $0.records.count >= 3 }
             server.signal(SIGSTOP)
             try await inbox.wait { !$0.interruptions.isEmpty }
             server.crash()
@@ -226,7 +227,7 @@ struct RedisFaultTests {
             }
             #expect(regrown.epoch == before.epoch && regrown.offset > before.offset)
             try server.command("-a", "later", "CONFIG", "SET", "requirepass", "")
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count == 2 }.liveExtents[1][stream])
+            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
             #expect(extent.epoch.rawValue > before.epoch.rawValue)
         }
     }
@@ -237,13 +238,13 @@ struct RedisFaultTests {
         try await withNode(try server.configuration()) { driver, inbox in
             var writer = Writer()
             _ = try await driver.append(writer.batch("a"), to: stream)
-            try await inbox.wait { $0.records.count == 1 }
+            try await inbox.wait { $0.records.count >= 1 }
             let stoppedAt = ContinuousClock.now
             server.signal(SIGSTOP)
             let error = try #require(try await inbox.wait { !$0.interruptions.isEmpty }.interruptions.first)
             #expect(error.code == .timedOut && ContinuousClock.now - stoppedAt < .seconds(2))
             server.signal(SIGCONT)
-            try await inbox.wait { $0.liveExtents.count == 2 }
+            try await inbox.wait { $0.liveExtents.count >= 2 }
             _ = try await driver.append(writer.batch("b"), to: stream)
             #expect(try await inbox.wait { $0.records.count >= 2 }.texts == ["a", "b"])
         }
@@ -259,7 +260,7 @@ struct RedisFaultTests {
             let error = await #expect(throws: DriverError.self) { _ = try await driver.append(batch, to: stream) }
             #expect(error?.recovery != .giveUp)
             server.signal(SIGCONT)
-            try await inbox.wait { $0.liveExtents.count == 2 }
+            try await inbox.wait { $0.liveExtents.count >= 2 }
             let receipt = try await driver.append(batch, to: stream)
             #expect(receipt.last.offset == Offset(1))
             #expect(try await driver.extent(of: stream).newest == Offset(1))
@@ -294,7 +295,7 @@ struct RedisFaultTests {
                 if index.isMultiple(of: 50) { try server.command("SCRIPT", "FLUSH") }
                 _ = try await driver.append(writer.batch("\(index)"), to: stream)
             }
-            let log = try await inbox.wait { $0.records.count == 300 }
+            let log = try await inbox.wait { $0.records.count >= 300 }
             #expect(log.texts == (0..<300).map(String.init) && log.interruptions.isEmpty)
         }
     }
@@ -381,11 +382,12 @@ struct RedisFaultTests {
             let before = try await driver.append(writer.batch("a"), to: stream).last
             // Why the write: WAIT asks for what its own connection wrote, and that comes after the append.
             #expect(try primary.conversation("SET marker 1", "WAIT 1 20000") == "OK\n1")
-            #expect(try sentinel.command("SENTINEL", "FAILOVER", "main") == "OK")
+            // Why again and again: a Sentinel knows a replica before it has asked it whether it can be promoted.
+            while try sentinel.command("SENTINEL", "FAILOVER", "main") != "OK" { await Task.yield() }
             try await inbox.wait { $0.liveExtents.count >= 2 }
             let after = try await driver.append(writer.batch("b", after: before), to: stream).last
             #expect(after.epoch == before.epoch && after.offset == Offset(2))
-            #expect(try await inbox.wait { $0.records.count == 2 }.texts == ["a", "b"])
+            #expect(try await inbox.wait { $0.records.count >= 2 }.texts == ["a", "b"])
             #expect(try replica.command("ROLE").hasPrefix("master"))
         }
     }

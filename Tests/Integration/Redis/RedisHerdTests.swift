@@ -1,3 +1,4 @@
+import BrokerTestSupport
 import Busbar
 import BusbarDriver
 import BusbarRedis
@@ -19,7 +20,7 @@ struct RedisHerdTests {
             server.crash()
             for inbox in inboxes { try await inbox.wait { !$0.interruptions.isEmpty } }
             try await server.start()
-            for inbox in inboxes { try await inbox.wait { $0.liveExtents.count == 2 } }
+            for inbox in inboxes { try await inbox.wait { $0.liveExtents.count >= 2 } }
             let calls = try Self.calls(of: server)
             // One SUBSCRIBE for all streams, a script for each, and what login and verification take.
             #expect(calls["subscribe"] == 200)
@@ -36,7 +37,9 @@ struct RedisHerdTests {
     @Test("F-64 200 000 topics of a bus cost Redis one subscription per stream, before and after a restart")
     func topics() async throws {
         let server = try await RedisServer.started()
-        try await withBuses(on: server, count: 1) { buses in
+        try await withBuses(count: 1) {
+            RedisDriver(try server.configuration())
+        } body: { buses in
             let subscription = try await buses[0].subscribe(to: (0..<200_000).map { Topic("topic \($0)") })
             #expect(try Self.channels(of: server) == 2)
             server.crash()

@@ -1,7 +1,7 @@
 import Foundation
 
 func fail(_ text: String) -> Never {
-    FileHandle.standardError.write(Data("RedisProbe: \(text)\n".utf8))
+    FileHandle.standardError.write(Data("probe: \(text)\n".utf8))
     exit(1)
 }
 

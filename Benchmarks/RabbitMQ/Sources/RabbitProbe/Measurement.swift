@@ -1,0 +1,1 @@
+../../../Redis/Sources/RedisProbe/Measurement.swift

@@ -1,0 +1,454 @@
+-- Version 1 of Busbar's schema. {schema} stands for its quoted name, {persistence} for UNLOGGED or nothing.
+--
+-- Nodes call functions and touch no table, so a role needs USAGE on the schema and EXECUTE on its functions, nothing else.
+-- The functions run with the rights of the schema's owner and find names in this schema only. Those that read the log insist on
+-- its index, since nobody analyses tables that are truncated all the time; and on no JIT, since a plan that avoids a scan at any
+-- price looks so dear that compiling it would take a thousand times as long as running it.
+
+CREATE SCHEMA IF NOT EXISTS {schema};
+
+-- An app's log lies in a ring of six tables, its slots: one is written to, four are full, one is empty. Retention
+-- moves on to the empty one and truncates the oldest, so that nothing is ever deleted row by row.
+CREATE TABLE {schema}.apps (
+    app int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    channel text NOT NULL,
+    -- The slot that appends go to, and since when.
+    slot int NOT NULL DEFAULT 0,
+    slot_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The node that looks after retention and outbox, and until when.
+    keeper bigint,
+    keeper_until timestamptz,
+    -- Never comes back, also not when the log itself does not survive a crash.
+    last_epoch bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+-- The counter row of a stream: it is locked from the choice of an offset until the commit, so that offsets become visible in
+-- their order and without holes.
+CREATE {persistence} TABLE {schema}.heads (
+    app int NOT NULL,
+    stream int NOT NULL,
+    epoch bigint NOT NULL,
+    -- Offset of the newest record ever stored in this epoch.
+    newest bigint NOT NULL,
+    PRIMARY KEY (app, stream)
+) WITH (fillfactor = 10);
+
+-- The last record of each writer, to recognise its repetition.
+CREATE {persistence} TABLE {schema}.writers (
+    app int NOT NULL,
+    stream int NOT NULL,
+    node bigint NOT NULL,
+    incarnation bigint NOT NULL,
+    sequence bigint NOT NULL,
+    place bigint NOT NULL,
+    written_at timestamptz NOT NULL,
+    PRIMARY KEY (app, stream, node, incarnation)
+) WITH (fillfactor = 30);
+
+-- Records under their offset ("place": the word offset is taken). ring = app * 6 + slot.
+CREATE TABLE {schema}.log (
+    ring int NOT NULL,
+    stream int NOT NULL,
+    epoch bigint NOT NULL,
+    place bigint NOT NULL,
+    node bigint NOT NULL,
+    incarnation bigint NOT NULL,
+    sequence bigint NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (ring, stream, epoch, place)
+) PARTITION BY LIST (ring);
+-- Trying to compress what is small or compressed already costs more than it saves.
+ALTER TABLE {schema}.log ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+-- What applications publish within their own transactions. Always logged: it commits or vanishes with the rest of them.
+CREATE TABLE {schema}.outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    app text NOT NULL,
+    topic text NOT NULL,
+    payload bytea NOT NULL,
+    -- Rank among the messages of its topic, given at commit; nothing before.
+    place bigint,
+    written_by xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+ALTER TABLE {schema}.outbox ALTER COLUMN payload SET STORAGE EXTERNAL;
+CREATE INDEX outbox_ranked ON {schema}.outbox (app, place) WHERE place IS NOT NULL;
+CREATE INDEX outbox_unranked ON {schema}.outbox (written_by) WHERE place IS NULL;
+CREATE SEQUENCE {schema}.outbox_places;
+
+-- What this schema is. Nodes of any version ask for it first, so it stays as it is in all later ones. A function and no table, so
+-- that it outlives whatever happens to the data.
+CREATE FUNCTION {schema}.schema_facts(OUT version int, OUT is_logged boolean)
+LANGUAGE sql IMMUTABLE AS $$ SELECT 1, {logged} $$;
+
+-- ---- apps ------------------------------------------------------------------------------------------------------------
+
+-- An app's number and channel; makes its slots when it is new.
+CREATE FUNCTION {schema}.open_app(wanted text, OUT app int, OUT channel text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    SELECT a.app, a.channel INTO open_app.app, open_app.channel FROM apps a WHERE a.name = wanted;
+    IF FOUND THEN RETURN; END IF;
+    PERFORM pg_advisory_xact_lock('apps'::regclass::oid::int, 0);
+    SELECT a.app, a.channel INTO open_app.app, open_app.channel FROM apps a WHERE a.name = wanted;
+    IF FOUND THEN RETURN; END IF;
+    -- Short, fixed and ASCII, whatever the app is called; and no other schema of this database has the same.
+    INSERT INTO apps AS a (name, channel)
+        VALUES (wanted, 'busbar_' || md5(quote_ident(current_schema()) || '.' || wanted))
+        RETURNING a.app, a.channel INTO open_app.app, open_app.channel;
+    FOR ring IN open_app.app * 6 .. open_app.app * 6 + 5 LOOP
+        EXECUTE format(
+            'CREATE {persistence} TABLE log_%s (LIKE log INCLUDING ALL) WITH (autovacuum_enabled = false)', ring);
+        -- Attaching takes a weaker lock on the log than creating a partition does.
+        EXECUTE format('ALTER TABLE log ATTACH PARTITION log_%s FOR VALUES IN (%s)', ring, ring);
+    END LOOP;
+END $$;
+
+-- Removes an app and all it holds; for operators.
+CREATE FUNCTION {schema}.drop_app(unwanted text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    gone int;
+BEGIN
+    DELETE FROM apps a WHERE a.name = unwanted RETURNING a.app INTO gone;
+    DELETE FROM outbox o WHERE o.app = unwanted;
+    IF gone IS NULL THEN RETURN; END IF;
+    DELETE FROM heads h WHERE h.app = gone;
+    DELETE FROM writers w WHERE w.app = gone;
+    FOR ring IN gone * 6 .. gone * 6 + 5 LOOP
+        EXECUTE format('DROP TABLE IF EXISTS log_%s', ring);
+    END LOOP;
+END $$;
+
+-- ---- the log ---------------------------------------------------------------------------------------------------------
+
+-- Starts a new life of a stream's log, unless somebody else has meanwhile started one that satisfies the caller.
+CREATE FUNCTION {schema}.begin_epoch(app int, stream int, seen_epoch bigint, seen_place bigint, ended bigint)
+RETURNS {schema}.heads
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    head heads;
+    fresh bigint;
+BEGIN
+    PERFORM 1 FROM apps a WHERE a.app = begin_epoch.app FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the app is no longer there' USING ERRCODE = 'BB001';
+    END IF;
+    SELECT * INTO head FROM heads h
+        WHERE h.app = begin_epoch.app AND h.stream = begin_epoch.stream FOR UPDATE;
+    IF FOUND AND head.epoch IS DISTINCT FROM ended
+        AND (seen_epoch < head.epoch OR (seen_epoch = head.epoch AND seen_place <= head.newest)) THEN
+        RETURN head;
+    END IF;
+    -- Above everything that anybody remembers, and above what this very moment gave to an earlier life.
+    UPDATE apps a SET last_epoch = greatest(a.last_epoch, seen_epoch, head.epoch,
+            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) + 1
+        WHERE a.app = begin_epoch.app RETURNING a.last_epoch INTO fresh;
+    DELETE FROM writers w WHERE w.app = begin_epoch.app AND w.stream = begin_epoch.stream;
+    INSERT INTO heads AS h VALUES (begin_epoch.app, begin_epoch.stream, fresh, 0)
+        ON CONFLICT ON CONSTRAINT heads_pkey DO UPDATE SET epoch = fresh, newest = 0
+        RETURNING h.* INTO head;
+    RETURN head;
+END $$;
+
+-- Stores a batch of one writer and rings the bell. Answers epoch and offset of its last record: where it lies, or lay already.
+CREATE FUNCTION {schema}.append(
+    app int, stream int, seen_epoch bigint, seen_place bigint, node bigint, incarnation bigint,
+    sequences bigint[], records bytea[], wait_ms int, durability text,
+    OUT epoch bigint, OUT last bigint
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    head heads;
+    first int := 1;
+    final constant bigint := sequences[cardinality(sequences)];
+    written record;
+    ring int;
+    bell text;
+BEGIN
+    PERFORM set_config('lock_timeout', wait_ms::text, true);
+    IF durability IS NOT NULL THEN
+        PERFORM set_config('synchronous_commit', durability, true);
+    END IF;
+    SELECT * INTO head FROM heads h
+        WHERE h.app = append.app AND h.stream = append.stream FOR NO KEY UPDATE;
+    IF NOT FOUND OR seen_epoch > head.epoch OR (seen_epoch = head.epoch AND seen_place > head.newest) THEN
+        head := begin_epoch(app, stream, seen_epoch, seen_place, NULL);
+    END IF;
+    epoch := head.epoch;
+
+    SELECT w.sequence, w.place INTO written FROM writers w
+        WHERE w.app = append.app AND w.stream = append.stream
+            AND w.node = append.node AND w.incarnation = append.incarnation;
+    IF FOUND THEN
+        IF final = written.sequence THEN
+            last := written.place;
+            RETURN;
+        ELSIF final < written.sequence THEN
+            SELECT l.place INTO last FROM log l
+                WHERE l.ring BETWEEN append.app * 6 AND append.app * 6 + 5
+                    AND l.stream = append.stream AND l.epoch = append.epoch
+                    AND l.place BETWEEN written.place - 4096 AND written.place
+                    AND l.node = append.node AND l.incarnation = append.incarnation AND l.sequence = final
+                LIMIT 1;
+            IF FOUND THEN RETURN; END IF;
+            RAISE EXCEPTION 'a later record of this writer is stored, and this one is not retained'
+                USING ERRCODE = 'BB002';
+        END IF;
+        WHILE sequences[first] <= written.sequence LOOP
+            first := first + 1;
+        END LOOP;
+    END IF;
+
+    last := head.newest + cardinality(sequences) - first + 1;
+    UPDATE heads h SET newest = last WHERE h.app = append.app AND h.stream = append.stream;
+    INSERT INTO writers AS w VALUES (app, stream, node, incarnation, final, last, now())
+        ON CONFLICT ON CONSTRAINT writers_pkey DO UPDATE
+        SET sequence = excluded.sequence, place = excluded.place, written_at = excluded.written_at;
+    SELECT a.app * 6 + a.slot INTO ring FROM apps a WHERE a.app = append.app;
+    INSERT INTO log
+        SELECT ring, stream, head.epoch, head.newest + r.i - first + 1, node, incarnation, r.sequence, r.bytes
+        FROM unnest(sequences, records) WITH ORDINALITY r (sequence, bytes, i) WHERE r.i >= first;
+
+    -- No two bells are equal, since no two batches begin at the same place; NOTIFY drops what is equal.
+    bell := concat_ws(' ', stream, head.epoch, head.newest + 1, last, node, incarnation, final);
+    -- A notification may have 7 999 bytes. These, in base64 with its line breaks, take 7 820, and what precedes at most 140.
+    IF (
+        SELECT sum(octet_length(r.bytes) + 4) FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first
+    ) <= 5800 THEN
+        bell := bell || ' ' || encode((
+            SELECT string_agg(int4send(octet_length(r.bytes)) || r.bytes, NULL ORDER BY r.i)
+            FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first
+        ), 'base64');
+    END IF;
+    PERFORM pg_notify((SELECT a.channel FROM apps a WHERE a.app = append.app), bell);
+END $$;
+
+-- The places an app's records take, oldest first; for the functions below.
+CREATE FUNCTION {schema}.oldest_place(app int, stream int, epoch bigint, newest bigint) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
+    SELECT coalesce((
+        SELECT l.place FROM log l
+        WHERE l.ring BETWEEN app * 6 AND app * 6 + 5 AND l.stream = oldest_place.stream AND l.epoch = oldest_place.epoch
+        ORDER BY l.place LIMIT 1
+    ), newest + 1)
+$$;
+
+-- What a stream holds. Begins a new epoch when there is none, or when the log is not the one that the caller has seen.
+CREATE FUNCTION {schema}.attach(
+    app int, stream int, seen_epoch bigint, seen_place bigint,
+    seen_node bigint, seen_incarnation bigint, seen_sequence bigint, wait_ms int,
+    OUT epoch bigint, OUT oldest bigint, OUT newest bigint
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    head heads;
+    ended bigint;
+BEGIN
+    PERFORM set_config('lock_timeout', wait_ms::text, true);
+    SELECT * INTO head FROM heads h WHERE h.app = attach.app AND h.stream = attach.stream;
+    IF head.epoch = seen_epoch AND EXISTS (
+        SELECT FROM log l
+        WHERE l.ring BETWEEN attach.app * 6 AND attach.app * 6 + 5
+            AND l.stream = attach.stream AND l.epoch = seen_epoch AND l.place = seen_place
+            AND (l.node, l.incarnation, l.sequence) IS DISTINCT FROM (seen_node, seen_incarnation, seen_sequence)
+    ) THEN
+        ended := head.epoch;
+    END IF;
+    IF head.epoch IS NULL OR ended IS NOT NULL
+        OR seen_epoch > head.epoch OR (seen_epoch = head.epoch AND seen_place > head.newest) THEN
+        head := begin_epoch(app, stream, seen_epoch, seen_place, ended);
+    END IF;
+    epoch := head.epoch;
+    newest := head.newest;
+    oldest := oldest_place(app, stream, head.epoch, head.newest);
+END $$;
+
+-- Records after a place, as many as fit into so many bytes but at least one; before them a row without a record that says what
+-- the stream holds. No row at all when the stream has no epoch yet.
+CREATE FUNCTION {schema}.read(app int, stream int, after bigint, limit_bytes bigint)
+RETURNS TABLE (
+    epoch bigint, oldest bigint, newest bigint,
+    place bigint, node bigint, incarnation bigint, sequence bigint, bytes bytea
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp
+SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE
+    entry record;
+    room bigint := limit_bytes;
+    count int := 0;
+BEGIN
+    SELECT h.epoch, h.newest INTO read.epoch, read.newest FROM heads h
+        WHERE h.app = read.app AND h.stream = read.stream;
+    IF NOT FOUND THEN RETURN; END IF;
+    oldest := oldest_place(app, stream, epoch, newest);
+    RETURN NEXT;
+    FOR entry IN
+        SELECT l.place, l.node, l.incarnation, l.sequence, l.bytes FROM log l
+        WHERE l.ring BETWEEN read.app * 6 AND read.app * 6 + 5
+            AND l.stream = read.stream AND l.epoch = read.epoch AND l.place > after
+        ORDER BY l.place
+    LOOP
+        room := room - octet_length(entry.bytes);
+        EXIT WHEN count = 10000 OR (room < 0 AND count > 0);
+        count := count + 1;
+        place := entry.place;
+        node := entry.node;
+        incarnation := entry.incarnation;
+        sequence := entry.sequence;
+        bytes := entry.bytes;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+-- Epoch and newest place of each stream of an app: what a node asks of its listening connection again and again.
+CREATE FUNCTION {schema}.places(app int) RETURNS TABLE (stream int, epoch bigint, newest bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+    SELECT h.stream, h.epoch, h.newest FROM heads h WHERE h.app = places.app
+$$;
+
+-- A notification that says who sent it, to see whether notifications come through.
+CREATE FUNCTION {schema}.probe(app int, nonce text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+    SELECT pg_notify(a.channel, 'probe ' || nonce) FROM apps a WHERE a.app = probe.app
+$$;
+
+-- ---- upkeep ----------------------------------------------------------------------------------------------------------
+
+-- Says whether the caller is the one node that looks after the app for the next seconds; if so, does what retention asks for.
+CREATE FUNCTION {schema}.keep(app int, node bigint, lease_ms int, retained_bytes bigint, retained_seconds bigint)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    kept apps;
+    following int;
+BEGIN
+    PERFORM set_config('lock_timeout', '100', true);
+    SELECT * INTO kept FROM apps a WHERE a.app = keep.app;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the app is no longer there' USING ERRCODE = 'BB001';
+    END IF;
+    IF kept.keeper IS DISTINCT FROM node AND kept.keeper_until > clock_timestamp() THEN
+        RETURN false;
+    END IF;
+    IF kept.keeper IS DISTINCT FROM node
+        OR kept.keeper_until < clock_timestamp() + lease_ms * interval '0.5 milliseconds' THEN
+        UPDATE apps a SET keeper = node, keeper_until = clock_timestamp() + lease_ms * interval '1 millisecond'
+            WHERE a.app = keep.app
+                AND (a.keeper IS NULL OR a.keeper = node OR a.keeper_until <= clock_timestamp());
+        IF NOT FOUND THEN RETURN false; END IF;
+    END IF;
+
+    following := (kept.slot + 1) % 6;
+    IF pg_relation_size(format('log_%s', kept.app * 6 + following)::regclass) > 0 THEN
+        BEGIN
+            EXECUTE format('TRUNCATE log_%s', kept.app * 6 + following);
+        EXCEPTION WHEN lock_not_available THEN
+            -- A reader is in the way, or a backup. It is tried again; meanwhile the present slot grows.
+            RETURN true;
+        END;
+        DELETE FROM writers w WHERE w.app = keep.app AND w.written_at < now() - interval '1 hour';
+    END IF;
+    IF pg_total_relation_size(format('log_%s', kept.app * 6 + kept.slot)::regclass) >= retained_bytes / 4
+        OR clock_timestamp() - kept.slot_since >= retained_seconds * interval '0.25 seconds' THEN
+        UPDATE apps a SET slot = following, slot_since = clock_timestamp() WHERE a.app = keep.app;
+    END IF;
+    RETURN true;
+END $$;
+
+-- ---- publishing within a transaction ---------------------------------------------------------------------------------
+
+-- Publishes to a topic of an app if, and only if, the calling transaction commits. Waits for nobody and rings no bell.
+CREATE FUNCTION {schema}.busbar_publish(topic text, payload bytea, app text DEFAULT 'busbar') RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    IF topic IS NULL OR octet_length(convert_to(topic, 'UTF8')) > 16384 THEN
+        RAISE EXCEPTION 'busbar_publish: a topic is a text of at most 16384 bytes'
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF payload IS NULL OR octet_length(payload) > 4194304 THEN
+        RAISE EXCEPTION 'busbar_publish: a payload has at most 4194304 bytes'
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF app IS NULL OR app = '' THEN
+        RAISE EXCEPTION 'busbar_publish: app is the name of the app, as in the URL of its nodes'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    INSERT INTO outbox (app, topic, payload) VALUES (busbar_publish.app, busbar_publish.topic, busbar_publish.payload);
+END $$;
+
+CREATE FUNCTION {schema}.busbar_publish(topic text, payload text, app text DEFAULT 'busbar') RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+    SELECT busbar_publish(topic, convert_to(payload, 'UTF8'), app)
+$$;
+
+-- Ranks the messages of a transaction at its end. A topic is locked from here until the commit is visible, so ranks of a topic
+-- are in the order of commits; and it is locked only from here on, so nobody waits for a transaction at work.
+CREATE FUNCTION {schema}.rank_outbox() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    bucket int;
+    message bigint;
+BEGIN
+    -- In one order, so that transactions don't wait for each other in a circle; and never more locks than buckets.
+    FOR bucket IN
+        SELECT DISTINCT (hashtextextended(o.app || '/' || o.topic, 0) & 1023)::int
+        FROM outbox o WHERE o.written_by = pg_current_xact_id() AND o.place IS NULL ORDER BY 1
+    LOOP
+        PERFORM pg_advisory_xact_lock('outbox'::regclass::oid::int, bucket);
+    END LOOP;
+    FOR message IN
+        SELECT o.id FROM outbox o WHERE o.written_by = pg_current_xact_id() AND o.place IS NULL ORDER BY o.id
+    LOOP
+        UPDATE outbox o SET place = nextval('outbox_places') WHERE o.id = message;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER rank_at_commit AFTER INSERT ON {schema}.outbox
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {schema}.rank_outbox();
+
+-- The next messages of an app's outbox, as many as fit into so many bytes but at least one.
+CREATE FUNCTION {schema}.read_outbox(app text, limit_bytes bigint)
+RETURNS TABLE (id bigint, topic bytea, payload bytea)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp
+SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE
+    entry record;
+    room bigint := limit_bytes;
+    count int := 0;
+BEGIN
+    FOR entry IN
+        SELECT o.id, o.topic, o.payload FROM outbox o
+        WHERE o.app = read_outbox.app AND o.place IS NOT NULL ORDER BY o.place
+    LOOP
+        room := room - octet_length(entry.payload) - octet_length(entry.topic);
+        EXIT WHEN count = 4096 OR (room < 0 AND count > 0);
+        count := count + 1;
+        id := entry.id;
+        topic := convert_to(entry.topic, 'UTF8');
+        payload := entry.payload;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+-- Moves messages from the outbox to the log, packed as these records: all of it or nothing, and only once.
+CREATE FUNCTION {schema}.move_outbox(
+    ids bigint[], app int, stream int, seen_epoch bigint, seen_place bigint, node bigint, incarnation bigint,
+    sequences bigint[], records bytea[], wait_ms int,
+    OUT epoch bigint, OUT last bigint
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    removed int;
+BEGIN
+    PERFORM set_config('lock_timeout', wait_ms::text, true);
+    DELETE FROM outbox o WHERE o.id = ANY (ids);
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    IF removed <> cardinality(ids) THEN
+        RAISE EXCEPTION 'another node has moved these messages' USING ERRCODE = 'BB003';
+    END IF;
+    -- Nobody may hear of a message before it is certain that it won't be moved again.
+    SELECT a.epoch, a.last INTO move_outbox.epoch, move_outbox.last
+        FROM append(app, stream, seen_epoch, seen_place, node, incarnation, sequences, records, wait_ms, 'on') a;
+END $$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;
