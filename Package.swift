@@ -15,13 +15,16 @@ let package = Package(
         .library(name: "BusbarRedis", targets: ["BusbarRedis"]),
         .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
+        .executable(name: "busbar-sender", targets: ["BusbarSender"]),
     ],
     traits: [
         .default(enabledTraits: ["Redis"]),
         .trait(name: "Redis", description: "The command knows redis: URLs; needs libhiredis-dev to build"),
+        .trait(name: "TLS", description: "rediss: URLs; builds BoringSSL, which takes minutes"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -53,10 +56,20 @@ let package = Package(
             path: "Drivers/Memory"
         ),
         .target(name: "BusbarConnection", dependencies: ["BusbarDriver"], path: "Drivers/Connection"),
+        .systemLibrary(name: "CEventFD", path: "Drivers/DriverThread/CEventFD"),
+        .target(
+            name: "BusbarDriverThread",
+            dependencies: ["BusbarDriver", "CEventFD"],
+            path: "Drivers/DriverThread",
+            exclude: ["CEventFD"]
+        ),
         .systemLibrary(name: "CHiredis", path: "Drivers/Redis/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(
             name: "BusbarRedis",
-            dependencies: ["BusbarConnection", "BusbarDriver", "CHiredis", .nioCore, .nioPosix, .deque],
+            dependencies: [
+                "BusbarConnection", "BusbarDriver", "CHiredis", .nioCore, .nioPosix, .deque,
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: .when(traits: ["TLS"])),
+            ],
             path: "Drivers/Redis",
             exclude: ["CHiredis"]
         ),
@@ -65,9 +78,12 @@ let package = Package(
             dependencies: ["BusbarDriver", .nioCore, .deque],
             path: "Drivers/Faults"
         ),
+        .target(name: "BusbarProcess"),
         .target(
             name: "BusbarConformance",
-            dependencies: ["Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging],
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", "BusbarProcess", .nioCore, .logging,
+            ],
             path: "Drivers/Conformance"
         ),
         .target(
@@ -77,11 +93,28 @@ let package = Package(
             exclude: ["CONTRACT.md"],
             resources: [.embedInCode("index.html"), .embedInCode("busbar.js")]
         ),
+        .target(
+            name: "BusbarSpool",
+            dependencies: ["BusbarDriver", .nioCore],
+            path: "Examples/CustomDriver/Sources/Spool"
+        ),
+        .testTarget(
+            name: "SpoolTests",
+            dependencies: ["BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarSpool"]
+        ),
+        .executableTarget(
+            name: "BusbarSender",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarHub", .nioPosix, .logging,
+                .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
+            ],
+            path: "Examples/Sender"
+        ),
         .executableTarget(
             name: "BusbarTool",
             dependencies: [
-                "Busbar", "BusbarChat", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarServer", .nioCore,
-                .nioPosix,
+                "Busbar", "BusbarChat", "BusbarConformance", "BusbarDriver", "BusbarHub", "BusbarMemory",
+                "BusbarProcess", "BusbarServer", .nioCore, .nioPosix,
                 .logging, .lifecycle, .signals, .argumentParser, .configuration, .yams,
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
             ]
@@ -94,13 +127,22 @@ let package = Package(
                 .logging,
             ]
         ),
+        .target(
+            name: "BusbarCertification",
+            dependencies: ["BusbarConformance", "BusbarDriver"],
+            path: "Tests/Certification"
+        ),
         .testTarget(name: "BusbarDriverTests", dependencies: ["BusbarDriver", "BusbarMemory", "BusbarRedis"]),
         .testTarget(name: "BusbarToolTests", dependencies: ["BusbarTool"]),
         .testTarget(name: "BusbarConnectionTests", dependencies: ["BusbarConnection", "BusbarDriver"]),
+        .testTarget(name: "BusbarDriverThreadTests", dependencies: ["BusbarDriver", "BusbarDriverThread"]),
         .testTarget(name: "BusbarRedisTests", dependencies: ["BusbarDriver", "BusbarRedis", .nioCore]),
         .testTarget(
             name: "BusbarRedisIntegrationTests",
-            dependencies: ["Busbar", "BusbarDriver", "BusbarRedis", .nioCore, .nioPosix, .logging],
+            dependencies: [
+                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRedis", .nioCore,
+                .nioPosix, .logging,
+            ],
             path: "Tests/Integration/Redis"
         ),
         .testTarget(
@@ -111,7 +153,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ConformanceTests",
-            dependencies: ["BusbarConformance", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore]
+            dependencies: [
+                "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore,
+            ]
         ),
         .testTarget(name: "BusbarMemoryTests", dependencies: ["BusbarDriver", "BusbarMemory", .nioCore]),
         .testTarget(

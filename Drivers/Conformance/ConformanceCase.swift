@@ -52,8 +52,22 @@ public struct ConformanceCase: Sendable {
         case limitedRetention
         case faults(Set<BrokerFault>)
 
+        /// The capability, as a report names it.
+        var description: String {
+            switch self {
+            case .countsWithoutHoles: "offsets without holes"
+            case .replays: "replay"
+            case .refusesRepeats: "refusal of repeats"
+            case .recognisesRewind: "recognition of a rewind"
+            case .survivesRestart: "durability"
+            case .limitedRetention: "a limited log"
+            case .faults(let faults): "faults " + faults.map(\.rawValue).sorted().joined(separator: ", ")
+            }
+        }
+
         /// Why it isn't met; nil when it is.
-        func reasonToSkip(_ guarantees: Guarantees, limitsRetention: Bool, faults: Set<BrokerFault>) -> String? {
+        func reasonToSkip(_ guarantees: Guarantees, of driver: any DriverUnderTest, faults: Set<BrokerFault>) -> String?
+        {
             switch self {
             case .countsWithoutHoles:
                 return guarantees.counting == .withoutHoles ? nil : "the driver's offsets may jump, as it declares"
@@ -62,8 +76,12 @@ public struct ConformanceCase: Sendable {
             case .recognisesRewind:
                 return guarantees.recognisesRewind ? nil : "the driver doesn't claim to recognise a rewind"
             case .survivesRestart:
-                return guarantees.durability == .broker ? nil : "the driver claims nothing beyond the broker's process"
-            case .limitedRetention: return limitsRetention ? nil : "the harness can't limit what a log retains"
+                guard guarantees.durability == .broker else {
+                    return "the driver claims nothing beyond the broker's process"
+                }
+                return driver.brokerPersists ? nil : "this broker keeps nothing over a restart, as the harness says"
+            case .limitedRetention:
+                return driver.limitsRetention ? nil : "the harness can't limit what a log retains"
             case .faults(let needed):
                 let missing = needed.subtracting(faults).map(\.rawValue).sorted()
                 return missing.isEmpty ? nil : "the harness offers no fault " + missing.joined(separator: ", ")
@@ -77,20 +95,42 @@ public struct ConformanceResult: Sendable {
     public enum Outcome: Hashable, Sendable {
         /// The law holds; `note` is what was measured.
         case passed(note: String?)
-        /// It doesn't: what was seen, and what the law says.
-        case failed(seen: String, law: String)
+        /// It doesn't: what was seen instead.
+        case failed(seen: String)
         case skipped(reason: String)
     }
 
     public let name: String
     public let level: ConformanceCase.Level
+    /// What must hold, in one sentence.
+    public let law: String
+    /// Ids of the behaviours the case covers.
+    public let covers: [String]
+    /// The capabilities it presupposes, in words.
+    public let needs: [String]
     public let outcome: Outcome
     public let duration: Duration
 
+    init(_ conformanceCase: ConformanceCase, _ outcome: Outcome, after duration: Duration) {
+        self.name = conformanceCase.name
+        self.level = conformanceCase.level
+        self.law = conformanceCase.law
+        self.covers = conformanceCase.covers
+        self.needs = conformanceCase.needs.map(\.description)
+        self.outcome = outcome
+        self.duration = duration
+    }
+
     public var isFailed: Bool { if case .failed = self.outcome { true } else { false } }
+    public var isPassed: Bool { if case .passed = self.outcome { true } else { false } }
 }
 
 /// The driver didn't keep the law.
 struct LawBroken: Error {
     let seen: String
+}
+
+/// What a case presupposes turned out, while it ran, not to be there.
+struct NotApplicable: Error {
+    let reason: String
 }

@@ -1,19 +1,23 @@
-/// Writes results as text, a line or three each.
+/// Writes results as text, a few lines each.
 public struct ConformancePrinter: Sendable {
     public init() {}
 
-    /// One result: its name, how it ended, and what there is to say about it.
+    /// One result: how it ended and its name, what there is to say about it, the law, what it needs and covers.
     public func lines(for result: ConformanceResult) -> [String] {
         let (seconds, attoseconds) = result.duration.components
-        let milliseconds = seconds * 1_000 + attoseconds / 1_000_000_000_000_000
-        let head = "\(result.level.rawValue)  \(Self.padded(result.name, to: 34))"
+        let time = "\(seconds * 1_000 + attoseconds / 1_000_000_000_000_000) ms"
+        let head = "\(result.level.rawValue)  \(Self.padded(result.name, to: 30))"
+        var lines: [String]
         switch result.outcome {
-        case .passed(let note):
-            return ["passed   \(head) \(milliseconds) ms" + (note.map { "   \($0)" } ?? "")]
-        case .skipped(let reason): return ["skipped  \(head) \(reason)"]
-        case .failed(let seen, let law):
-            return ["FAILED   \(head) \(milliseconds) ms", "           seen: \(seen)", "           law:  \(law)"]
+        case .passed(let note): lines = ["passed   \(head)\(time)" + (note.map { "   \($0)" } ?? "")]
+        case .skipped(let reason): lines = ["skipped  \(head)\(reason)"]
+        case .failed(let seen): lines = ["FAILED   \(head)\(time)", Self.indent + "seen: \(seen)"]
         }
+        lines.append(Self.indent + result.law)
+        let facts = [("needs", result.needs), ("covers", result.covers)].filter { !$0.1.isEmpty }
+            .map { "\($0.0) \($0.1.joined(separator: ", "))" }
+        if !facts.isEmpty { lines.append(Self.indent + facts.joined(separator: "; ")) }
+        return lines
     }
 
     /// `N passed, N failed, N skipped`.
@@ -29,7 +33,9 @@ public struct ConformancePrinter: Sendable {
         return "\(passed) passed, \(failed) failed, \(skipped) skipped"
     }
 
+    private static let indent = String(repeating: " ", count: 12)
+
     private static func padded(_ text: String, to width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
+        text + String(repeating: " ", count: max(1, width - text.count))
     }
 }

@@ -13,6 +13,8 @@ public struct ConformanceRunner: Sendable {
         self.patience = patience
     }
 
+    var driverName: String { self.driver.name }
+
     /// Runs `cases` and hands out each result as it comes. Cancelling the task fails the case under way and ends the
     /// run.
     public func run(
@@ -31,9 +33,7 @@ public struct ConformanceRunner: Sendable {
     public func run(_ conformanceCase: ConformanceCase) async -> ConformanceResult {
         let start = ContinuousClock.now
         let outcome = await self.outcome(of: conformanceCase)
-        return ConformanceResult(
-            name: conformanceCase.name, level: conformanceCase.level, outcome: outcome, duration: .now - start
-        )
+        return ConformanceResult(conformanceCase, outcome, after: .now - start)
     }
 
     /// Time for a case whose deadline has passed to put things back before the next one begins.
@@ -59,7 +59,7 @@ public struct ConformanceRunner: Sendable {
         work.cancel()
         await race.wait(atMost: Self.grace)
         let remark = race.outcome == nil ? "; it doesn't even end when it is cancelled" : ""
-        return .failed(seen: seen + remark, law: conformanceCase.law)
+        return .failed(seen: seen + remark)
     }
 
     private static func perform(
@@ -75,9 +75,7 @@ public struct ConformanceRunner: Sendable {
                 throw error
             }
             let reasons = conformanceCase.needs.compactMap {
-                $0.reasonToSkip(
-                    guarantees, limitsRetention: driver.limitsRetention, faults: app.faults?.offered ?? []
-                )
+                $0.reasonToSkip(guarantees, of: driver, faults: app.faults?.offered ?? [])
             }
             if let reason = reasons.first {
                 await app.remove()
@@ -93,9 +91,11 @@ public struct ConformanceRunner: Sendable {
             try result.get()
             return .passed(note: progress.note)
         } catch let broken as LawBroken {
-            return .failed(seen: broken.seen, law: conformanceCase.law)
+            return .failed(seen: broken.seen)
+        } catch let missing as NotApplicable {
+            return .skipped(reason: missing.reason)
         } catch {
-            return .failed(seen: "\(error) while \(progress.doing)", law: conformanceCase.law)
+            return .failed(seen: "\(error) while \(progress.doing)")
         }
     }
 }

@@ -6,9 +6,16 @@ public protocol DriverUnderTest: Sendable {
     var name: String { get }
     /// Whether ``makeApp(_:)`` heeds ``AppOptions/retainedCount``. Cases about trimmed logs are skipped otherwise.
     var limitsRetention: Bool { get }
+    /// Whether the broker is set up to keep, over a restart, all it has acknowledged. Cases about durability are
+    /// skipped otherwise, and the others expect a loss to be reported. Default: true.
+    var brokerPersists: Bool { get }
 
     /// A namespace on the broker that nobody has used before: its streams are empty and unknown.
     func makeApp(_ options: AppOptions) async throws -> any AppUnderTest
+}
+
+extension DriverUnderTest {
+    public var brokerPersists: Bool { true }
 }
 
 /// What a case wants of the app it runs on.
@@ -56,15 +63,32 @@ public enum BrokerFault: String, CaseIterable, Hashable, Sendable {
     case restoreOlder = "restore-older"
     /// All connections to it are closed; it keeps running (`CLIENT KILL`, backend termination).
     case cutLinks = "cut-links"
+    /// It goes on, but takes no more work: memory or disk full, writes forbidden.
+    case refuse
+    /// It takes work again.
+    case accept
 }
 
 /// Lets faults happen to the broker beneath an app.
 public protocol BrokerFaults: Sendable {
-    /// Faults that ``inject(_:)`` knows.
+    /// Faults that ``inject(_:)`` may know. Cases that need others aren't even begun.
     var offered: Set<BrokerFault> { get }
 
     /// Returns once the fault has happened; after ``BrokerFault/start`` or ``BrokerFault/resume``, once the broker
     /// accepts connections. Must work in a cancelled task too, as a case that ran out of time puts the broker back on
     /// its feet.
+    /// - Throws: ``UnknownFault`` when it turns out that this one can't be done here: the case is skipped.
     func inject(_ fault: BrokerFault) async throws
+}
+
+/// A harness that was asked for a fault it doesn't know. Not a failure: the case is skipped and says so.
+public struct UnknownFault: Error, Hashable, Sendable {
+    public let fault: BrokerFault
+    /// Why not, where there is something to say.
+    public let detail: String
+
+    public init(_ fault: BrokerFault, _ detail: String = "") {
+        self.fault = fault
+        self.detail = detail
+    }
 }

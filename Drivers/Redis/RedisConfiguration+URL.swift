@@ -1,14 +1,16 @@
 extension RedisConfiguration {
     /// The URL schemes that ``init(url:alsoAllowing:)`` reads.
-    public static let schemes = ["redis", "rediss", "redis+unix", "redis+sentinel"]
+    public static let schemes = ["redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel"]
 
     /// Reads a backplane URL:
     /// - `redis://[user:password@]host[:port][/database]`
+    /// - `rediss://…` likewise, encrypted, in builds with the trait `TLS`
     /// - `redis+unix:///path/to/socket`
-    /// - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/primary[/database]`
+    /// - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/primary[/database]`, `rediss+sentinel://…`
     ///
     /// each with `?app=NAME` and any of `database`, `retainedRecords`, `retainedBytes`, `requestLimit`,
-    /// `probeInterval`, `probeLimit`, `backOffCeiling` (times in milliseconds), `sentinelUser`, `sentinelPassword`.
+    /// `probeInterval`, `probeLimit`, `backOffCeiling` (times in milliseconds), `sentinelUser`, `sentinelPassword`, and
+    /// with TLS `tlsAuthorities`, `tlsCertificate`, `tlsKey` (paths of PEM files), `tlsServerName`.
     /// - Parameter alsoAllowing: query keys that somebody else reads; they are skipped.
     /// - Throws: ``RedisConfigurationError``, one line, without any secret.
     public init(url: String, alsoAllowing: Set<String> = ["streams"]) throws(RedisConfigurationError) {
@@ -17,16 +19,14 @@ extension RedisConfiguration {
         let server: Server
         var databaseText: String?
         switch parts.scheme {
-        case "redis":
+        case "redis", "rediss":
             let address = try URLParts.hostPort(parts.hosts, defaultPort: 6379)
             server = .tcp(host: address.host, port: address.port)
             databaseText = path.first
             try Self.refuseRest(of: path, after: 1)
-        case "rediss":
-            throw .init(key: "scheme", value: "rediss", remedy: "redis, since this build has no TLS")
         case "redis+unix":
             server = .unixSocket(path: try parts.path.percentDecoded(key: "path"))
-        case "redis+sentinel":
+        case "redis+sentinel", "rediss+sentinel":
             var hosts: [HostPort] = []
             for host in parts.hosts.split(separator: ",", omittingEmptySubsequences: false) {
                 hosts.append(try URLParts.hostPort(String(host), defaultPort: 26379))
@@ -38,6 +38,7 @@ extension RedisConfiguration {
             throw .init(key: "scheme", value: parts.scheme, remedy: "one of \(Self.schemes.joined(separator: ", "))")
         }
         try self.init(server: server, user: parts.user, password: parts.password.map(Secret.init))
+        if parts.scheme.hasPrefix("rediss") { self.tls = TLS() }
         if let databaseText { self.database = try Self.number("database", databaseText) }
         for (key, value) in parts.query where !alsoAllowing.contains(key) { try self.set(key, to: value) }
         try self.validate()
@@ -55,11 +56,23 @@ extension RedisConfiguration {
         case "backOffCeiling": self.backOffCeiling = .milliseconds(try Self.number(key, value))
         case "sentinelUser": self.sentinelUser = value
         case "sentinelPassword": self.sentinelPassword = Secret(value)
+        case "tlsAuthorities", "tlsServerName", "tlsCertificate", "tlsKey": try self.setTLS(key, to: value)
         default:
             let known =
                 "app, database, retainedRecords, retainedBytes, requestLimit, probeInterval, probeLimit, backOffCeiling"
             // Why: a misspelt password key must not show its value.
-            throw .init(key: key, value: "…", remedy: "a key out of \(known), sentinelUser, sentinelPassword")
+            let more = "sentinelUser, sentinelPassword, tlsAuthorities, tlsServerName, tlsCertificate, tlsKey"
+            throw .init(key: key, value: "…", remedy: "a key out of \(known), \(more)")
+        }
+    }
+
+    private mutating func setTLS(_ key: String, to value: String) throws(RedisConfigurationError) {
+        guard self.tls != nil else { throw .init(key: key, value: value, remedy: "the scheme rediss with it") }
+        switch key {
+        case "tlsAuthorities": self.tls?.authoritiesPath = value
+        case "tlsServerName": self.tls?.serverName = value
+        case "tlsCertificate": self.tls?.certificatePath = value
+        default: self.tls?.privateKeyPath = value
         }
     }
 

@@ -18,7 +18,31 @@ public struct RedisConfiguration: Hashable, Sendable {
         }
     }
 
+    /// How a connection is encrypted, and how the server proves who it is. Needs a build with the trait `TLS`.
+    public struct TLS: Hashable, Sendable {
+        /// A PEM file of the authorities that are trusted; nil: those of the system.
+        public var authoritiesPath: String?
+        /// The name that the certificate must be for; nil: the host that is connected to.
+        public var serverName: String?
+        /// PEM files of the client's own certificate and key, where the server asks for one: both or neither.
+        public var certificatePath: String?
+        public var privateKeyPath: String?
+
+        public init() {}
+
+        #if TLS
+        static let isBuiltIn = true
+        #else
+        static let isBuiltIn = false
+        #endif
+
+        static let missing = RedisConfigurationError(
+            key: "scheme", value: "rediss", remedy: "a build with TLS, made by: swift build --traits default,TLS")
+    }
+
     public var server: Server
+    /// Nil: not encrypted.
+    public var tls: TLS?
     /// ACL user; nil is Redis's default user.
     public var user: String?
     /// Nil or empty: no authentication.
@@ -71,7 +95,8 @@ public struct RedisConfiguration: Hashable, Sendable {
         password: String = "",
         user: String? = nil,
         database: Int = 0,
-        app: String
+        app: String,
+        tls: TLS? = nil
     ) throws(RedisConfigurationError) {
         try self.init(
             server: .tcp(host: host, port: port),
@@ -80,6 +105,8 @@ public struct RedisConfiguration: Hashable, Sendable {
             database: database,
             app: app
         )
+        self.tls = tls
+        try self.validate()
     }
 
     /// Checks every value against its limits.
@@ -101,6 +128,7 @@ public struct RedisConfiguration: Hashable, Sendable {
         ] where duration < .milliseconds(10) || duration > .seconds(3_600) {
             throw .init(key: key, value: "\(duration)", remedy: "10 ms to one hour")
         }
+        try self.validateTLS()
         switch self.server {
         case .tcp(let host, let port):
             try Self.check(HostPort(host: host, port: port))
@@ -114,6 +142,18 @@ public struct RedisConfiguration: Hashable, Sendable {
             guard !primaryName.isEmpty else {
                 throw .init(key: "primary", value: "", remedy: "the name under which the Sentinels know the primary")
             }
+        }
+    }
+
+    private func validateTLS() throws(RedisConfigurationError) {
+        guard let tls = self.tls else { return }
+        guard TLS.isBuiltIn else { throw TLS.missing }
+        if case .unixSocket(let path) = self.server {
+            throw .init(key: "tls", value: path, remedy: "no TLS on a socket of this machine")
+        }
+        guard (tls.certificatePath == nil) == (tls.privateKeyPath == nil) else {
+            let missing = tls.certificatePath == nil ? "tlsCertificate" : "tlsKey"
+            throw .init(key: missing, value: "", remedy: "a PEM file: the client's certificate and key go together")
         }
     }
 

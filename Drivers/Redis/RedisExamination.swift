@@ -1,6 +1,4 @@
 import BusbarDriver
-import NIOCore
-import NIOPosix
 
 /// Looks at a Redis as an operator would: who it is, what it forgets, what it does when it is full. It changes nothing.
 enum RedisExamination {
@@ -26,10 +24,12 @@ enum RedisExamination {
         } catch {
             return [DriverFinding(.wrong, "url", error.description)]
         }
-        switch await Self.info(of: configuration) {
-        case .success(let info): return Self.judge(Facts(info))
-        // Why no finding: whoever examines also runs the driver, and that says better what is wrong.
-        case .failure: return []
+        do throws(DriverError) {
+            let info = try await RedisErrand.ask([CommandArguments().command("INFO")], of: configuration)
+            return Self.judge(Facts(info.first?.text ?? ""))
+        } catch {
+            // Why no finding: whoever examines also runs the driver, and that says better what is wrong.
+            return []
         }
     }
 
@@ -68,43 +68,5 @@ enum RedisExamination {
                     remedy: "give its data directory room, or look into its log"))
         }
         return findings
-    }
-
-    /// `INFO` over a connection of its own.
-    private static func info(of configuration: RedisConfiguration) async -> Result<String, DriverError> {
-        let loop = MultiThreadedEventLoopGroup.singleton.next()
-        return await withCheckedContinuation { (done: CheckedContinuation<Result<String, DriverError>, Never>) in
-            loop.execute {
-                RedisDialer(configuration: configuration, loop: loop).dialPair { result in
-                    switch result {
-                    case .failure(let error): done.resume(returning: .failure(error))
-                    case .success(let pair):
-                        pair.receiver.close(.lost("not needed"))
-                        Self.ask(pair.requests, configuration) { done.resume(returning: $0) }
-                    }
-                }
-            }
-        }
-    }
-
-    private static func ask(
-        _ connection: RedisConnection, _ configuration: RedisConfiguration,
-        completion: @escaping (Result<String, DriverError>) -> Void
-    ) {
-        let limit = configuration.requestLimit
-        if let password = configuration.password {
-            let words = [configuration.user, password.text].compactMap(\.self)
-            let login = words.reduce(into: CommandArguments()) { $0.append($1) }.command("AUTH")
-            connection.send(login, within: limit) { _ in }
-        }
-        connection.send(CommandArguments().command("INFO"), within: limit) { answer in
-            connection.close(.lost("answered"))
-            switch answer {
-            case .failure(let error): completion(.failure(error))
-            case .success(.error(let error)) where error.code == "NOPERM": completion(.success(""))
-            case .success(.error(let error)): completion(.failure(error.driverError(during: "run")))
-            case .success(let reply): completion(.success(reply.text ?? ""))
-            }
-        }
     }
 }

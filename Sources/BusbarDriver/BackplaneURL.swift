@@ -6,6 +6,8 @@
 public struct BackplaneURL: Hashable, Sendable, CustomStringConvertible {
     /// Query keys that are read here; a driver skips them.
     public static let commonKeys: Set<String> = ["app", "streams"]
+    /// An app has at most this many streams.
+    public static let largestStreamCount = 256
     /// Longer texts are refused, in bytes.
     public static let largestBytes = 8_192
 
@@ -35,11 +37,21 @@ public struct BackplaneURL: Hashable, Sendable, CustomStringConvertible {
         self.scheme = scheme
         self.app = try Self.value(of: "app", in: text)
         self.streams = try Self.value(of: "streams", in: text).map { value throws(BackplaneURLError) in
-            guard let streams = Int(value), (1...256).contains(streams) else {
-                throw .init(key: "streams", value: value, remedy: "a whole number from 1 to 256")
+            guard let streams = Int(value), (1...Self.largestStreamCount).contains(streams) else {
+                throw .init(
+                    key: "streams", value: value, remedy: "a whole number from 1 to \(Self.largestStreamCount)")
             }
             return streams
         }
+    }
+
+    /// The same with one more query key; nil when the key is there already.
+    package func adding(_ key: String, _ value: Int) -> Self? {
+        let (_, query) = Self.halves(self.text)
+        let isTaken = query?.split(separator: "&").contains { $0.hasPrefix(key + "=") } ?? false
+        guard !isTaken else { return nil }
+        let separator = query == nil ? "?" : "&"
+        return try? Self(self.text + "\(separator)\(key)=\(value)")
     }
 
     public var description: String { Self.masked(self.text) }

@@ -59,6 +59,8 @@ public struct DriverRegistration: Sendable {
     public typealias Factory = @Sendable (BackplaneURL, _ app: String) throws(BackplaneURLError) -> any BackplaneDriver
     /// Looks at the broker behind a URL, within a few seconds, changes nothing there and says what it finds.
     public typealias Examination = @Sendable (BackplaneURL, _ app: String) async -> [DriverFinding]
+    /// Removes from the broker behind a URL all that an app of which no node runs has stored there.
+    public typealias Removal = @Sendable (BackplaneURL, _ app: String) async throws(DriverError) -> Void
 
     /// Who hears what is published through it.
     public enum Reach: Hashable, Sendable {
@@ -77,19 +79,24 @@ public struct DriverRegistration: Sendable {
     /// One line on what it stands on and how it does it.
     public let summary: String
     public let reach: Reach
+    /// The URL's query key whose value is how many records a stream's log retains, about; nil when there is none.
+    public let retentionKey: String?
     package let make: Factory
     package let examine: Examination?
+    package let remove: Removal?
 
     public init(
-        name: String, schemes: [String], example: String, summary: String, reach: Reach,
-        examine: Examination? = nil, make: @escaping Factory
+        name: String, schemes: [String], example: String, summary: String, reach: Reach, retentionKey: String? = nil,
+        examine: Examination? = nil, remove: Removal? = nil, make: @escaping Factory
     ) {
         self.name = name
         self.schemes = schemes
         self.example = example
         self.summary = summary
         self.reach = reach
+        self.retentionKey = retentionKey
         self.examine = examine
+        self.remove = remove
         self.make = make
     }
 }

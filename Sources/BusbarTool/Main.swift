@@ -53,7 +53,8 @@ struct BusbarCommand: AsyncParsableCommand {
             any of them ends the command with one line and status 64.
             """,
         subcommands: [
-            Serve.self, Farm.self, Drivers.self, Doctor.self, Publish.self, Subscribe.self, ShowConfiguration.self,
+            Serve.self, Farm.self, Drivers.self, Doctor.self, Conformance.self, Publish.self, Subscribe.self,
+            ShowConfiguration.self,
         ]
     )
 }

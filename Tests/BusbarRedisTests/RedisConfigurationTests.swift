@@ -52,7 +52,7 @@ struct RedisConfigurationTests {
         "a mistake is answered with one line that names the key, the value and what would be right",
         arguments: [
             ("localhost:6379", "url", "redis://host:port"), ("http://h", "scheme", "redis+sentinel"),
-            ("rediss://h", "scheme", "no TLS"), ("redis://", "host", "host name"),
+            ("rediss://h", "scheme", "a build with TLS"), ("redis://", "host", "host name"),
             ("redis://h:0", "port", "1 to 65535"),
             ("redis://h:x", "port", "65535"), ("redis://::1", "host", "brackets"),
             ("redis://h/x", "database", "whole number"),

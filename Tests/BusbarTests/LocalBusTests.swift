@@ -284,6 +284,28 @@ struct LocalBusTests {
         }
     }
 
+    @Test("before the broker was reached for the first time, what is delivered locally reaches the taps of this node")
+    func localBeforeFirstLink() async throws {
+        let driver = FaultyDriver(wrapping: MemoryDriver())
+        driver.cut()
+        var configuration = BusConfiguration()
+        configuration.whileStarting = .deliverLocally
+        try await withBus(driver, configuration) { bus in
+            let tap = bus.tap(limits: SubscriberLimits()) {}
+            for index in 1...3 { try await bus.publish("\(index)", to: self.topic) }
+            #expect(tap.take(limitBytes: 1_000)?.messages.map(\.text) == texts(1...3))
+            try await bus.publish("4", to: self.topic)
+            while bus.status.phase != .live {
+                try await driver.restore()
+                await Task.yield()
+            }
+            try await bus.publish("5", to: self.topic)
+            let later = [tap.take(limitBytes: 1_000), tap.take(limitBytes: 1_000)].compactMap(\.self)
+            #expect(later.flatMap { $0.messages.map(\.text) } == texts(4...5))
+            #expect(later.flatMap(\.gaps).isEmpty)
+        }
+    }
+
     @Test("a subscriber that cannot keep up loses its oldest messages, is told, and costs nobody else")
     func slowSubscriber() async throws {
         var limits = SubscriberLimits()

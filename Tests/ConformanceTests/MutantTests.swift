@@ -1,3 +1,4 @@
+import BusbarCertification
 import BusbarConformance
 import BusbarDriver
 import BusbarMemory
@@ -121,9 +122,11 @@ struct MutantTests {
                 group.addTask { (mutation.name, await mutation.meetItsCase()) }
             }
         }
-        Report.show(["", "Wrong drivers"] + Mutation.all.map { Self.row($0, results[$0.name]) })
+        let rows = Mutation.all.map { Self.row($0, results[$0.name]) }
+        let head = "Wrong drivers: what was found, the driver, the case meant for it, what that saw"
+        Certification.show((["", head] + rows).joined(separator: "\n"), as: "wrong drivers")
         for mutation in Mutation.all {
-            guard case .failed(let seen, _) = results[mutation.name]?.outcome else {
+            guard case .failed(let seen) = results[mutation.name]?.outcome else {
                 Issue.record("\(mutation.name): \(mutation.caseName) didn't fail")
                 continue
             }
@@ -144,7 +147,7 @@ struct MutantTests {
     private static func row(_ mutation: Mutation, _ result: ConformanceResult?) -> String {
         let name = mutation.name + String(repeating: " ", count: max(1, 32 - mutation.name.count))
         let caseName = mutation.caseName + String(repeating: " ", count: max(1, 26 - mutation.caseName.count))
-        guard case .failed(let seen, _) = result?.outcome else { return "SURVIVED  \(name)\(caseName)" }
+        guard case .failed(let seen) = result?.outcome else { return "SURVIVED  \(name)\(caseName)" }
         return "caught    \(name)\(caseName)\(seen.prefix(100))"
     }
 }

@@ -1,22 +1,17 @@
+import BusbarCertification
 import BusbarConformance
 import Testing
 
 /// Runs cases, and shows what `busbar conformance` would show.
 enum Report {
+    /// Whatever failed is an issue of the test; what was skipped is for the test to judge.
     static func run(_ cases: [ConformanceCase], on driver: any DriverUnderTest) async -> [ConformanceResult] {
-        let printer = ConformancePrinter()
-        var lines = ["", "Conformance of \(driver.name)"]
-        let results = await ConformanceRunner(driver).run(cases) { result in
-            lines += printer.lines(for: result)
-            guard case .failed(let seen, let law) = result.outcome else { return }
-            Issue.record("\(result.name): \(seen). The law: \(law)")
+        let report = await ConformanceRunner(driver).report(on: cases)
+        Certification.show(report.text, as: "conformance of \(report.driver)")
+        for result in report.results {
+            guard case .failed(let seen) = result.outcome else { continue }
+            Issue.record("\(result.name): \(seen). The law: \(result.law)")
         }
-        Self.show(lines + [printer.summary(of: results)])
-        return results
-    }
-
-    /// Why: a test run is where these tables are read.
-    static func show(_ lines: [String]) {
-        print(lines.joined(separator: "\n"))
+        return report.results
     }
 }

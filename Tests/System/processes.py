@@ -122,8 +122,9 @@ class Service(Process):
 class Server(Service):
     """`busbar serve` on a port of 127.0.0.1, listening when the initialiser returns. Port 0 is any free one."""
 
-    def __init__(self, port=0, backplane="memory:", **environment):
-        super().__init__("serve", [BUSBAR, "serve", "--port", str(port), "--backplane", backplane], **environment)
+    def __init__(self, port=0, backplane="memory:", *options, **environment):
+        command = [BUSBAR, "serve", "--port", str(port), "--backplane", backplane, *options]
+        super().__init__("serve", command, **environment)
         try:
             self.url, self.port = self.wait_until(self._address, START_SECONDS, "address printed")
         except AssertionError:

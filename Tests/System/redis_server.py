@@ -1,7 +1,6 @@
 """A Redis of the tests' own, through `Scripts/brokers`, with the faults it may have."""
 
 import os
-import re
 import shutil
 import subprocess
 
@@ -17,11 +16,10 @@ class Redis:
         # Why an assertion and not a skip: a suite without its broker has not tested what it is for.
         assert shutil.which("redis-server"), "redis-server is missing: run Scripts/setup test"
         self._directory = directory
-        self._run("start", "redis")
-        self.url = re.search(r"redis://[^']+", self._run("env", "redis"))[0]
+        self.url = self._run("url", "redis").strip()
 
     def _run(self, *arguments):
-        settings = {"BROKERS_DIR": str(self._directory), "REDIS_PERSISTENT": "1"}
+        settings = {"BROKERS_DIR": str(self._directory)}
         done = subprocess.run(
             [ROOT / "Scripts" / "brokers", *arguments],
             stdin=subprocess.DEVNULL,
@@ -34,10 +32,10 @@ class Redis:
         return done.stdout
 
     def kill(self):
-        self._run("fault", "kill", "redis")
+        self._run("fault", "redis", "kill")
 
     def start(self):
-        self._run("fault", "start", "redis")
+        self._run("fault", "redis", "start")
 
     def end(self):
         self._run("stop", "redis")

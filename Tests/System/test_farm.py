@@ -1,6 +1,8 @@
 """Several real nodes on one Redis: who hears whom, and what happens when a node or the broker goes away."""
 
 import contextlib
+import os
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -10,9 +12,10 @@ import pytest
 from checks import a_room_reaches_its_members_only
 from classic_client import ClassicClient
 from conftest import CLIENTS
-from processes import ANSWER_SECONDS, Server, eventually
+from processes import ANSWER_SECONDS, BUSBAR, ENVIRONMENT, Server, eventually
 
 PROGRAMS = list(CLIENTS)
+SENDER = os.path.join(os.path.dirname(BUSBAR), "busbar-sender")
 
 
 class Speaker:
@@ -182,15 +185,79 @@ def test_nodes_recover_by_themselves_from_a_redis_that_was_killed_and_started_un
     assert sorted(heard[0][:-1]) == sorted(text for texts in said for text in texts), "accepted = delivered, each once"
 
 
-def test_a_server_starts_without_its_redis_says_so_and_heals_by_itself(redis, connect_to):
+@pytest.mark.parametrize("policy", ["buffer", "local"])
+def test_a_server_starts_without_its_redis_says_so_serves_by_policy_and_heals_by_itself(policy, redis, connect_to):
     redis.kill()
-    server = Server(backplane=redis.url)
+    server = Server(0, redis.url, "--offline", policy)
     try:
-        assert "starting; the broker: unreachable" in wait_for_readiness(server.url, 503)
+        said = "starting; the broker: unreachable"
+        eventually(lambda: (answer := readiness(server.url))[0] == 503 and said in answer[1], said)
+        eventually(lambda: "unreachable" in server.errors, "the log to say that the broker is away")
+        here, there = connect_to(server.url, "classic"), connect_to(server.url, "core_pysignalr")
+        if policy == "buffer":
+            here.post("send", "while away")
+        else:
+            assert here.call("send", "while away").error is None
+            there.wait_to_hear("while away")
         redis.start()
         wait_for_readiness(server.url, 200)
-        client = connect_to(server.url, "classic")
-        assert client.call("send", "we are on").error is None
-        client.wait_to_hear("we are on")
+        assert here.call("send", "we are on").error is None
+        for client in (here, there):
+            client.wait_to_hear("we are on")
+            assert client.heard() == [["while away"], ["we are on"]]
     finally:
         assert server.stop() == 0
+
+
+def test_nodes_of_two_apps_and_of_two_databases_on_one_redis_never_hear_each_other(redis, connect_to):
+    backplanes = [f"{redis.url}/0?app=one", f"{redis.url}/0?app=two", f"{redis.url}/1?app=one"]
+    servers = [Server(0, backplane) for backplane in backplanes for _ in range(2)]
+    try:
+        clients = [connect_to(server.url, "core_pysignalr", "said") for server in servers]
+        for number, client in enumerate(clients):
+            assert client.call("send", f"from {number}").error is None
+        for number, client in enumerate(clients):
+            assert client.call("introduce", f"client {number}").error is None
+            assert client.call("join", "lobby").error is None
+        for number, client in enumerate(clients):
+            assert client.call("sayTo", "lobby", f"to the lobby from {number}").error is None
+        for number, client in enumerate(clients):
+            both = [number // 2 * 2, number // 2 * 2 + 1]
+            eventually(lambda: len(client.heard("said")) >= 2, f"what the lobby of client {number} hears")
+            assert [message["text"] for [message] in client.heard("said")] == [f"to the lobby from {each}" for each in both]
+            assert client.heard() == [[f"from {each}"] for each in both]
+    finally:
+        for server in servers:
+            assert server.stop() == 0
+
+
+def send_from_outside(url, text):
+    """Runs the example that sends and serves nobody."""
+    return subprocess.run(
+        [SENDER, url, text], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", env=ENVIRONMENT,
+        timeout=ANSWER_SECONDS,
+    )
+
+
+def test_a_process_that_serves_nobody_reaches_the_clients_of_every_node_in_order(redis, start_farm, connect_to):
+    farm = start_farm(backplane=redis.url)
+    clients = [connect_to(url, program) for url, program in zip(farm.urls, PROGRAMS)]
+    said = []
+    for number in range(3):
+        assert clients[number % 2].call("send", f"from a client {number}").error is None
+        done = send_from_outside(redis.url, f"from outside {number} 🥪")
+        assert done.returncode == 0, done.stderr
+        said += [[f"from a client {number}"], [f"from outside {number} 🥪"]]
+    for client in clients:
+        client.wait_to_hear(*said[-1])
+        assert client.heard() == said
+
+
+def test_a_process_that_serves_nobody_says_in_one_line_why_it_could_not_send(redis):
+    redis.kill()
+    for url, status, named in [
+        (redis.url, 1, "unreachable"), ("redis://127.0.0.1:0", 64, "port"), ("pigeon://loft", 64, "scheme"),
+    ]:
+        done = send_from_outside(url, "anybody?")
+        assert (done.returncode, done.stdout) == (status, "")
+        assert named in done.stderr and done.stderr.count("\n") == 1

@@ -19,7 +19,15 @@ struct Bench: Sendable {
 
     func inject(_ fault: BrokerFault) async throws {
         self.doing("injecting \(fault.rawValue)")
-        try await self.app.faults?.inject(fault)
+        do { try await self.app.faults?.inject(fault) } catch let unknown as UnknownFault {
+            let detail = unknown.detail.isEmpty ? "" : ": \(unknown.detail)"
+            throw NotApplicable(reason: "the harness knows no fault \(unknown.fault.rawValue)\(detail)")
+        }
+    }
+
+    /// Whether what the broker acknowledged is still there after a restart.
+    var isKeptOverRestart: Bool {
+        self.guarantees.durability == .broker && self.guarantees.replays && self.driver.brokerPersists
     }
 
     /// A fault, and its end whatever happens between.

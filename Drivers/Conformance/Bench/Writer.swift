@@ -39,6 +39,7 @@ final class Writer: Sendable {
         try await self.append([bytes], to: stream)
     }
 
+    @discardableResult
     func append(_ batch: Batch, to stream: StreamID = .first) async throws -> Position {
         self.progress.isDoing("appending \(batch.records.count) records at \(self.name)")
         let last = try await self.driver.append(batch, to: stream).last

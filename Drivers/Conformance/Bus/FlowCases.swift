@@ -105,7 +105,10 @@ extension ConformanceKit {
             covers: ["B-06", "B-07", "P-19"]
         ) { bench in
             try await bench.withBuses(2) { buses in
+                // Why a witness: then the other node has passed this message when the others subscribe.
+                let witness = try await bench.subscribe(["t"], on: buses[1])
                 try await bench.publish("before", to: "t", on: buses[0])
+                try await witness.hear(upTo: "before")
                 for text in ["", "no cursor", "AQEBAAAAAAAAAAAAAQ", String(repeating: "A", count: 9_000)] {
                     let listener = try await bench.subscribe(["t"], on: buses[1], from: Cursor(text: text))
                     try await bench.publish("after", to: "t", on: buses[0])

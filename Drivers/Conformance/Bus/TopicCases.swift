@@ -131,9 +131,10 @@ extension ConformanceKit {
                     }
                     try await group.waitForAll()
                 }
+                // Why the marker behind it: then the other node has passed it when the topic is added.
+                try await bench.publish("unheard", to: "toggled", on: buses[0])
                 try await bench.publish("marker", to: "always", on: buses[0])
                 try await listener.hear(upTo: "marker")
-                try await bench.publish("unheard", to: "toggled", on: buses[0])
                 try await listener.subscription.add([Topic("toggled")])
                 try await bench.publish("heard", to: "toggled", on: buses[0])
                 try await bench.publish("end", to: "always", on: buses[0])
@@ -162,6 +163,11 @@ extension ConformanceKit {
             await other.remove()
             try result.get()
         },
+        ConformanceCase(
+            "topic.churn",
+            "Topics that come and go by the thousands deliver what they should while they last, and leave nothing.",
+            covers: ["F-65", "B-03"]
+        ) { bench in try await bench.churnTopics(10_000) },
     ]
 }
 
@@ -171,5 +177,30 @@ extension Bench {
         var configuration = BusConfiguration.watchful
         configuration.streams = count
         try await self.withBuses(2, configuration, body)
+    }
+}
+
+extension Bench {
+    /// Subscribes to topics, publishes once to each and leaves, a few hundred at a time.
+    func churnTopics(_ count: Int) async throws {
+        try await self.withBuses(2) { buses in
+            let steady = try await self.subscribe(["steady"], on: buses[1])
+            let topicCounts = { buses.map { $0.counts.map(\.topics) } }
+            let before = topicCounts()
+            for first in stride(from: 0, to: count, by: 500) {
+                let names = (first..<min(first + 500, count)).map { "room \($0)" }
+                let listener = try await self.subscribe(names, on: buses[1])
+                try await self.concurrently(names) { try await buses[0].publish(ByteBuffer(string: $0), to: Topic($0)) }
+                try await listener.listen(for: "a message on each of \(names.count) topics") {
+                    $0.textCount >= names.count || !$0.gaps.isEmpty
+                }
+                try self.expect(listener.texts.sorted(), toBe: names.sorted(), at: "topics \(first) and on")
+                listener.subscription.cancel()
+            }
+            try await self.publish("still here", to: "steady", on: buses[0])
+            try self.expect(try await steady.hear(upTo: "still here"), toBe: ["still here"], at: "a topic that stayed")
+            self.doing("waiting for the buses to forget topics that nobody subscribes to")
+            while topicCounts() != before { try await Task.sleep(for: .milliseconds(5)) }
+        }
     }
 }

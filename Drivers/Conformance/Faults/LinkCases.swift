@@ -97,6 +97,28 @@ extension ConformanceKit {
                 try await bench.during(.pause, until: .resume) { try await Task.sleep(for: .seconds(1)) }
             }
         },
+        ConformanceCase(
+            "link.half-open",
+            "A broker that is silent for 20 s is noticed meanwhile, though its sockets stay open; then all is delivered.",
+            covers: ["F-56"], level: .b, needs: [.replays, .faults([.pause, .resume])], deadline: .seconds(120)
+        ) { bench in
+            try await bench.withNodes(2) { nodes in
+                try await nodes[0].writer.append(Payload.text("before"))
+                try await bench.during(.pause, until: .resume) {
+                    try await Task.sleep(for: .seconds(20))
+                    for node in nodes where node.recorder.now.interruptions.isEmpty {
+                        throw LawBroken(seen: "\(node.name) noticed nothing of 20 silent seconds")
+                    }
+                }
+                for node in nodes { try await node.recorder.wait(for: "live again") { $0.stretches.count >= 2 } }
+                let last = Payload.text("after")
+                _ = try await nodes[0].writer.appendStubbornly(last)
+                for node in nodes { _ = try await node.heard(upTo: last) }
+            }
+            try await bench.keepBooks(isLossAllowed: false) { _ in
+                try await bench.during(.pause, until: .resume) { try await Task.sleep(for: .seconds(20)) }
+            }
+        },
     ]
 }
 

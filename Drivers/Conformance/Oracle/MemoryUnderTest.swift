@@ -57,7 +57,7 @@ private final class SimulatedApp: AppUnderTest, BrokerFaults {
     }
 
     var faults: (any BrokerFaults)? { self }
-    var offered: Set<BrokerFault> { Set(BrokerFault.allCases) }
+    var offered: Set<BrokerFault> { Set(BrokerFault.allCases).subtracting([.refuse, .accept]) }
 
     func makeNode() async throws -> any BackplaneDriver {
         let driver = FaultyDriver(wrapping: MemoryDriver(broker: self.broker))
@@ -85,6 +85,7 @@ private final class SimulatedApp: AppUnderTest, BrokerFaults {
             self.cut()
             for (stream, offset) in self.state.withLock({ $0.saved }) { self.broker.rewind(stream, to: offset) }
             try await self.restore()
+        case .refuse, .accept: throw UnknownFault(fault)
         case .cutLinks:
             self.cut()
             try await self.restore()

@@ -8,10 +8,23 @@ final class RedisDialer {
 
     private let configuration: RedisConfiguration
     private let loop: any EventLoop
+    /// Why kept: reading certificates and preparing their use takes milliseconds.
+    private var tls: RedisTLS?
 
     init(configuration: RedisConfiguration, loop: any EventLoop) {
         self.configuration = configuration
         self.loop = loop
+    }
+
+    /// Opens one connection, for what needs no link.
+    func dialOne(completion: @escaping (Result<RedisConnection, DriverError>) -> Void) {
+        self.resolve { result in
+            switch result {
+            case .failure(let error): completion(.failure(error))
+            case .success(let address):
+                self.dial(address, within: self.configuration.requestLimit, completion: completion)
+            }
+        }
     }
 
     /// Opens both connections of a link, or neither.
@@ -80,11 +93,8 @@ final class RedisDialer {
         let next = { self.ask(hosts.dropFirst(), for: name, within: limit, completion: completion) }
         self.dial(.tcp(host: host.host, port: host.port), within: limit) { result in
             guard case .success(let connection) = result else { return next() }
-            if let password = self.configuration.sentinelPassword {
-                let words = [self.configuration.sentinelUser, password.text].compactMap(\.self)
-                let login = words.reduce(into: CommandArguments()) { $0.append($1) }.command("AUTH")
-                connection.send(login, within: limit) { _ in }
-            }
+            let (user, password) = (self.configuration.sentinelUser, self.configuration.sentinelPassword)
+            if let login = CommandArguments.login(user, password) { connection.send(login, within: limit) { _ in } }
             let question = CommandArguments("get-master-addr-by-name", name).command("SENTINEL")
             connection.send(question, within: limit) { answer in
                 defer { connection.close(.lost("answered")) }
@@ -101,11 +111,14 @@ final class RedisDialer {
         _ address: RedisAddress, within limit: Duration,
         completion: @escaping (Result<RedisConnection, DriverError>) -> Void
     ) {
+        var tls: RedisTLS?
+        do throws(DriverError) { tls = try self.preparedTLS() } catch { return completion(.failure(error)) }
         let bootstrap = ClientBootstrap(group: self.loop)
             .connectTimeout(TimeAmount(limit))
             .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelInitializer { channel in
+            .channelInitializer { [tls] channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if case .tcp(let host, _) = address { try tls?.secure(channel, host: host) }
                     try channel.pipeline.syncOperations.addHandler(RedisConnection())
                 }
             }
@@ -121,5 +134,12 @@ final class RedisDialer {
             }
             completion(connection.mapError { .lost("can't connect to \(address): \($0)") })
         }
+    }
+
+    private func preparedTLS() throws(DriverError) -> RedisTLS? {
+        guard self.tls == nil, let settings = self.configuration.tls else { return self.tls }
+        let tls = try RedisTLS(settings)
+        self.tls = tls
+        return tls
     }
 }

@@ -32,10 +32,7 @@ extension RedisLink {
 
     func authenticate(_ number: Int) {
         let configuration = self.configuration
-        let login = configuration.password.map { password in
-            let words = [configuration.user, password.text].compactMap(\.self)
-            return words.reduce(into: CommandArguments()) { $0.append($1) }.command("AUTH")
-        }
+        let login = CommandArguments.login(configuration.user, configuration.password)
         let name = CommandArguments("SETNAME", "busbar:\(configuration.app)").command("CLIENT")
         let select = CommandArguments(String(configuration.database)).command("SELECT")
         let connections = [self.attempt.requests, self.attempt.receiver].compactMap(\.self)

@@ -94,9 +94,7 @@ package struct StreamCore {
     /// Delivers to this node only; no position moves and no window keeps it.
     package mutating func deliverLocally(_ message: Message) -> Outcome {
         var outcome = Outcome()
-        let position =
-            self.receiver.position
-            ?? Position(stream: self.receiver.stream, epoch: Epoch(0), offset: .beginning)
+        let position = self.receiver.position ?? .beforeFirstLink(self.receiver.stream)
         self.step += 1
         let head = StreamHead(position: position, step: self.step)
         for tap in self.taps where tap.offer(message, at: head, isLocal: true) { outcome.wakes.append(tap) }
@@ -111,9 +109,7 @@ package struct StreamCore {
 extension StreamCore {
     package mutating func addTap(_ tap: Subscriber) {
         self.taps.append(tap)
-        tap.follow(
-            self.receiver.position ?? Position(stream: self.receiver.stream, epoch: Epoch(0), offset: .beginning)
-        )
+        tap.follow(self.receiver.position ?? .beforeFirstLink(self.receiver.stream))
     }
 
     package mutating func removeTap(_ tap: Subscriber) {

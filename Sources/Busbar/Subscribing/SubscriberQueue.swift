@@ -31,6 +31,13 @@ package struct StreamHead: Hashable, Sendable {
     }
 }
 
+extension Position {
+    /// Where a stream stands that was never reached.
+    package static func beforeFirstLink(_ stream: StreamID) -> Self {
+        Position(stream: stream, epoch: Epoch(0), offset: .beginning)
+    }
+}
+
 /// What waits for one subscriber, bounded in bytes.
 ///
 /// Cursors stand on record boundaries, so all messages of a record are taken together. While a record is being
@@ -48,6 +55,15 @@ package struct SubscriberQueue {
         let stream: StreamID
         let step: UInt64
         let position: Position
+
+        /// Whether it lies within what the streams have come to.
+        func isDue(_ heads: [StreamHead]) -> Bool {
+            guard let head = heads.first(where: { $0.position.stream == self.stream }) else {
+                // Why: before its first link a stream has no head, and delivers what is local.
+                return self.position == .beforeFirstLink(self.stream)
+            }
+            return self.step <= head.step
+        }
     }
 
     package enum Verdict: Hashable {
@@ -132,9 +148,7 @@ package struct SubscriberQueue {
         self.lost.removeAll()
         if self.bytes <= limitBytes { messages.reserveCapacity(self.entries.count) }
         taking: while let entry = self.entries.first {
-            guard let head = heads.first(where: { $0.position.stream == entry.stream }), entry.step <= head.step else {
-                break
-            }
+            guard entry.isDue(heads) else { break }
             switch entry.content {
             case .gap(let gap):
                 guard messages.isEmpty else { break taking }

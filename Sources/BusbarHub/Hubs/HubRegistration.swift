@@ -30,6 +30,12 @@ public struct HubRegistration: Sendable {
         Self(type, name: name, path: path, factory: .application(factory))
     }
 
+    /// A hub that other nodes serve and this process only sends to: its name must be theirs. Clients who connect to it
+    /// here find a hub without methods.
+    public static func elsewhere(_ name: String) -> Self {
+        .hub(HubElsewhere.self, name: name)
+    }
+
     private init<H: Hub>(_ type: H.Type, name: String?, path: String?, factory: HubFactory<H>) {
         let name = name ?? H.name
         let path = path ?? "/\(name.prefix(1).lowercased())\(name.dropFirst())"
@@ -40,6 +46,14 @@ public struct HubRegistration: Sendable {
             try RegisteredHub(name: name, path: path, type: type, factory: factory)
         }
     }
+}
+
+private struct HubElsewhere: Hub {
+    let call: HubCall
+
+    init(_ call: HubCall) { self.call = call }
+
+    static var methods: [HubMethod<Self>] { [] }
 }
 
 /// Why hubs cannot be served as registered.

@@ -82,7 +82,8 @@ struct Serve: AsyncParsableCommand {
         logger: Logger
     ) throws -> BusbarServer {
         let backplane = try Backplane(settings)
-        let bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
+        var bus = backplane.busConfiguration(key: try Backplane.farmKey(settings))
+        if let policy = Self.offlinePolicy(settings) { (bus.whileStarting, bus.whileAway) = (policy, policy) }
         var hubs = HubConfiguration()
         hubs.detailedErrors = settings.isOn(.detailedErrors)
         let node = settings.text(.node) ?? Self.nodeName(settings)
@@ -106,6 +107,15 @@ struct Serve: AsyncParsableCommand {
             )
         } catch {
             throw ToolError.usage(String(describing: error))
+        }
+    }
+
+    /// Nil: the bus's own, which is to buffer.
+    private static func offlinePolicy(_ settings: Settings) -> OfflinePolicy? {
+        switch settings.text(.offline) {
+        case "fail": .fail
+        case "local": .deliverLocally
+        default: nil
         }
     }
 

@@ -5,6 +5,9 @@ struct ServingOptions: ParsableArguments {
     @Option(help: "Address to listen on.")
     var host: String?
 
+    @Option(help: "While the broker is away: buffer what is sent, fail, or reach the local clients only (local).")
+    var offline: String?
+
     @Option(help: "Event loops of a node; 0: one per core.")
     var loops: String?
 
@@ -24,6 +27,7 @@ struct ServingOptions: ParsableArguments {
     var flags: [String: String?] {
         [
             Setting.host.key: self.host,
+            Setting.offline.key: self.offline,
             Setting.loops.key: self.loops,
             Setting.connections.key: self.connections,
             Setting.origins.key: self.origins,

@@ -67,6 +67,10 @@ extension Setting {
         "streams", .integer(1...256), default: "1",
         summary: "streams that topics are spread over, the same on every node; 1: one order for all messages"
     )
+    static let offline = Self(
+        "offline", .choice(["buffer", "fail", "local"]), default: "buffer",
+        summary: "what is sent while the broker is away: keep it within bounds, fail, or reach this node only"
+    )
     static let key = Self(
         "key", .text(allowsEmpty: false), default: nil, isSecret: true,
         summary: "secret of the farm, at least 16 bytes; a random one is made when none is set"
@@ -93,6 +97,7 @@ extension Setting {
     )
 
     static let all = [
-        host, port, backplane, app, streams, key, node, loops, connections, origins, detailedErrors, logLevel,
+        host, port, backplane, app, streams, offline, key, node, loops, connections, origins, detailedErrors,
+        logLevel,
     ]
 }

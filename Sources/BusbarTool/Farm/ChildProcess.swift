@@ -1,3 +1,4 @@
+import BusbarProcess
 import Synchronization
 
 #if canImport(Glibc)
@@ -38,8 +39,9 @@ final class ChildProcess: Sendable {
             close(output.write)
             throw error
         }
-        var pid: pid_t = 0
-        let code = Self.spawn(&pid, arguments, environment, input: input.read, output: output.write)
+        let (pid, code) = Spawn.start(
+            "/proc/self/exe", arguments: ["busbar"] + arguments, environment: environment, input: input.read,
+            output: output.write)
         close(output.write)
         close(input.read)
         guard code == 0 else {
@@ -101,36 +103,6 @@ final class ChildProcess: Sendable {
         // Why: a node that inherited another's pipe would keep it open.
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         return (ends[0], ends[1])
-    }
-
-    private static func spawn(
-        _ pid: inout pid_t, _ arguments: [String], _ environment: [String: String], input: CInt, output: CInt
-    ) -> CInt {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // Why: signals that are ignored or blocked here must not be so there; and a group of its own keeps the
-        // terminal's Ctrl-C from reaching the nodes before the farm has decided.
-        var defaults = sigset_t()
-        sigemptyset(&defaults)
-        for signal in [SIGINT, SIGTERM, SIGPIPE] { sigaddset(&defaults, signal) }
-        posix_spawnattr_setsigdefault(&attributes, &defaults)
-        var mask = sigset_t()
-        sigemptyset(&mask)
-        posix_spawnattr_setsigmask(&attributes, &mask)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
-        let words = (["busbar"] + arguments).map { strdup($0) } + [nil]
-        let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for text in words + variables { free(text) } }
-        return posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, words, variables)
     }
 }
 

@@ -1,5 +1,7 @@
+import Busbar
 import BusbarDriver
 import BusbarRedis
+import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -116,3 +118,23 @@ extension RedisServer {
 }
 
 let stream = StreamID(0)
+
+/// Runs buses for the time of `body`.
+func withBuses<Result: Sendable>(
+    on server: RedisServer, count: Int, body: ([Bus]) async throws -> Result
+) async throws -> Result {
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    var configuration = BusConfiguration()
+    configuration.checkInterval = .milliseconds(500)
+    let buses = try (0..<count).map { _ in
+        Bus(driver: RedisDriver(try server.configuration()), configuration: configuration, logger: logger)
+    }
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+        for bus in buses { group.addTask { try await bus.run() } }
+        let result = try await body(buses)
+        group.cancelAll()
+        try await group.waitForAll()
+        return result
+    }
+}

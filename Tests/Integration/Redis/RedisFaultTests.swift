@@ -78,6 +78,37 @@ struct RedisFaultTests {
         }
     }
 
+    @Test("F-66 a Redis that stopped taking writes since it can't save is overloaded, not wrong, and heals by itself")
+    func misconfigured() async throws {
+        let server = try await RedisServer.started()
+        // What keeps it from saving: a directory in the place of the file.
+        let obstacle = server.directory.appending(path: "dump.rdb")
+        func save(untilStatus status: String) throws {
+            try server.command("BGSAVE")
+            let deadline = ContinuousClock.now + .seconds(30)
+            while try !server.command("INFO", "persistence").contains("rdb_last_bgsave_status:\(status)") {
+                guard ContinuousClock.now < deadline else { throw CancellationError() }
+            }
+        }
+        try await withNode(try server.configuration()) { driver, inbox in
+            var writer = Writer()
+            _ = try await driver.append(writer.batch("a"), to: stream)
+            try FileManager.default.createDirectory(
+                at: obstacle.appending(path: "in the way"), withIntermediateDirectories: true)
+            try server.command("CONFIG", "SET", "save", "3600 1")
+            try save(untilStatus: "err")
+            let batch = writer.batch("b")
+            let error = await #expect(throws: DriverError.self) { _ = try await driver.append(batch, to: stream) }
+            #expect(error?.code == .overloaded && error?.recovery != .giveUp)
+            #expect(error?.detail.hasPrefix("MISCONF") == true)
+            #expect(try await driver.extent(of: stream).newest == Offset(1))
+            try FileManager.default.removeItem(at: obstacle)
+            try save(untilStatus: "ok")
+            #expect(try await driver.append(batch, to: stream).last.offset == Offset(2))
+            #expect(try await inbox.wait { $0.records.count == 2 }.texts == ["a", "b"])
+        }
+    }
+
     @Test("F-55 an emptied database continues under a later epoch, whoever touches it first")
     func flushAll() async throws {
         let server = try await RedisServer.started()
