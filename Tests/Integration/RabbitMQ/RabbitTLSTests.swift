@@ -1,6 +1,7 @@
 import BusbarCertification
 import BusbarDriver
 import BusbarRabbitMQ
+import FoundationEssentials
 import NIOCore
 import Testing
 
