@@ -252,11 +252,22 @@ final class PostgresLink: ThreadResident {
                 guard !found.hasGoneBack else { throw Self.epochIsGone }
                 self.perform(found.effect.map { [$0] } ?? [], attempt: number)
             }
-            guard missing.isEmpty else { throw Self.epochIsGone }
+            for stream in missing { self.attachAgain(stream, attempt: number) }
         }
     }
 
-    private static let epochIsGone = ServerError(state: "BB001", message: "the log was emptied or set back")
+    /// A stream that had an epoch has none: its log was emptied under a link that is as good as before.
+    private func attachAgain(_ stream: StreamID, attempt number: Int) {
+        let statement = self.calls.attach(stream, seen: self.seen[stream], app: self.attempt.app)
+        self.ask(statement, of: self.attempt.listener, attempt: number) { rows throws(ServerError) in
+            let extent = try LogCalls.extent(rows)
+            let found = self.attempt.following.found(stream, epoch: extent.epoch, newest: extent.newest)
+            guard !found.hasGoneBack else { throw Self.epochIsGone }
+            self.perform(found.effect.map { [$0] } ?? [], attempt: number)
+        }
+    }
+
+    private static let epochIsGone = ServerError(state: "BB001", message: "the log was set back")
 
     /// Sends a statement of this attempt; if it fails, so does the link.
     func ask(

@@ -13,6 +13,8 @@ extension RegisteredHub {
         let methods = try HubMethodTable(H.methods, hub: name)
         let gate = HubGate(hub: name, authorization: H.authorization, pipeline: pipeline)
         let dispatch = HubDispatch(name: name, methods: methods, factory: factory, gate: gate, pipeline: pipeline)
+        let ask: @Sendable (Principal?, ConnectionRequest) -> Bool = { user, request in gate.admits(user, request) }
+        let admits = gate.isOpenToAll ? nil : ask
         self.init(
             name: name, scriptName: scriptName, path: path, type: type, methods: methods.names,
             ambiguous: methods.ambiguous,
@@ -20,7 +22,7 @@ extension RegisteredHub {
                 invoke: { await dispatch.invoke($0, $1) },
                 receive: nil,
                 handle: { await dispatch.handle($0, $1) },
-                admits: gate.isOpenToAll ? nil : { gate.admits($0, $1) },
+                admits: admits,
                 signals: { _ in [] },
                 rejoining: { pipeline.rejoining($0, hub: name, context: $1) }))
     }

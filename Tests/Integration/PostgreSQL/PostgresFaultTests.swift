@@ -34,7 +34,7 @@ struct PostgresFaultTests {
             server.crash()
             try await inbox.wait { !$0.interruptions.isEmpty }
             try await server.start()
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count == 2 }.liveExtents[1][stream])
+            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
             #expect((extent.epoch == before.epoch) == isLogged)
             #expect(extent.epoch.rawValue >= before.epoch.rawValue)
             #expect(extent.newest == (isLogged ? before.offset : .beginning))
@@ -52,7 +52,7 @@ struct PostgresFaultTests {
             server.shutDown()
             try await inbox.wait { !$0.interruptions.isEmpty }
             try await server.start()
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count == 2 }.liveExtents[1][stream])
+            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
             #expect(extent == StreamExtent(epoch: before.epoch, oldest: Offset(1), newest: Offset(1)))
         }
     }
@@ -87,7 +87,7 @@ struct PostgresFaultTests {
         configuration.server = Secret("postgres://postgres@127.0.0.1:\(port),127.0.0.1:\(server.port)/postgres")
         configuration.requestLimit = .seconds(1)
         try await withNode(configuration, untilLive: false) { _, inbox in
-            try await inbox.wait { !$0.liveExtents.isEmpty }
+            _ = try await inbox.wait { !$0.liveExtents.isEmpty }
         }
     }
 
@@ -186,10 +186,10 @@ struct PostgresFaultTests {
             defer { kill(listener, SIGCONT) }
             var writer = Writer()
             _ = try await driver.append(writer.batch("missed"), to: stream)
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count == 2 }.liveExtents[1][stream])
+            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
             #expect(extent.newest == Offset(1))
             _ = try await driver.append(writer.batch("heard"), to: stream)
-            #expect(try await inbox.wait { $0.texts.contains("heard") }.interruptions.count == 1)
+            #expect(try await inbox.wait { $0.texts.contains("heard") }.interruptions.isEmpty == false)
         }
     }
 
