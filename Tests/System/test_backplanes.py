@@ -3,7 +3,7 @@
 import pytest
 
 # Why by name: a driver that fell out of the build must fail here instead of not being asked.
-BACKPLANES = ["memory", "redis", "rabbit"]
+BACKPLANES = ["memory", "redis", "postgres", "rabbit"]
 
 
 @pytest.mark.parametrize("name", BACKPLANES)
