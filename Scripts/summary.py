@@ -19,6 +19,14 @@ BACKPLANES = {
         "RedisLedgerTests",
         "RedisLogTests",
     ],
+    "postgres": [
+        "PostgresFaultTests",
+        "PostgresKitTests",
+        "PostgresLedgerTests",
+        "PostgresLogTests",
+        "PostgresSchemaTests",
+    ],
+    "rabbit": ["RabbitConformanceTests", "RabbitFaultTests", "RabbitTLSTests"],
 }
 
 
