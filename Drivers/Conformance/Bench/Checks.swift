@@ -59,10 +59,10 @@ extension Bench {
         }
     }
 
-    /// Reads on and on from `start` until a page has nothing more.
+    /// Reads on and on from `start` until a page has nothing more, or up to `end`.
     func readAll(
         _ driver: any BackplaneDriver, _ stream: StreamID = .first, after start: Offset = .beginning,
-        limitBytes: Int = 64 << 10
+        upTo end: Offset? = nil, limitBytes: Int = 64 << 10
     ) async throws -> [StoredRecord] {
         var records: [StoredRecord] = []
         var after = start
@@ -79,6 +79,8 @@ extension Bench {
             try self.expect(last.offset > after, "the page after \(after) ends at \(last.offset)")
             records += page.records
             after = last.offset
+            // Why: under load a log may grow as fast as it is read.
+            if let end, after >= end { return records.filter { $0.offset <= end } }
         }
     }
 

@@ -187,7 +187,7 @@ extension Bench {
             return
         }
         let heard = (stretch.heard[.first] ?? []).map(\.record).filter { $0.offset > extent.newest }
-        let logged = try await self.readAll(log, after: extent.newest).filter { $0.offset <= last }
+        let logged = try await self.readAll(log, after: extent.newest, upTo: last)
         self.doing("comparing what was delivered with the log")
         try self.expect(
             heard == logged,

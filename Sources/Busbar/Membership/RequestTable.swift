@@ -65,11 +65,14 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
         /// Until it is known who the members are.
         case gathering
         case everyone(Set<NodeID>)
+        /// None of the members has it; who may be about to say hello has it, if anybody.
+        case lingering
     }
 
     private struct Request: Sendable {
         var phase: Phase
         let deadline: Moment
+        let patientUntil: Moment?
         var hasLost = false
     }
 
@@ -90,9 +93,11 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
 
     // MARK: Asking
 
+    /// - Parameter patientUntil: before then nobody is not believed to have it, since its id names a node that this one has
+    ///   not heard of: perhaps one that has just started.
     /// - Returns: the request's number, and who has to answer; nil if it has ended at once.
     package mutating func begin(
-        _ target: Target, deadline: Moment
+        _ target: Target, deadline: Moment, patientUntil: Moment? = nil
     ) -> (number: Number, duty: AnswerDuty?, effects: [Effect]) {
         self.last += 1
         let number = self.last
@@ -110,7 +115,7 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
         case .owner:
             (phase, duty) = (self.isSettled ? .everyone(self.members) : .gathering, .everyone)
         }
-        self.requests[number] = Request(phase: phase, deadline: deadline)
+        self.requests[number] = Request(phase: phase, deadline: deadline, patientUntil: patientUntil)
         return (number, duty, [])
     }
 
@@ -137,7 +142,7 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
         case .everyone(var rest):
             rest.remove(node)
             return self.wait(for: rest, number)
-        case .asking, .named, .gathering: return []
+        case .asking, .named, .gathering, .lingering: return []
         }
     }
 
@@ -162,7 +167,7 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
                 guard rest.remove(node) != nil else { continue }
                 self.requests[number]?.hasLost = true
                 effects += self.wait(for: rest, number)
-            case .asking, .named, .gathering, nil: continue
+            case .asking, .named, .gathering, .lingering, nil: continue
             }
         }
         return effects
@@ -190,8 +195,15 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
     package mutating func expire(now: Moment) -> [Effect] {
         let over = self.requests.filter { $0.value.deadline <= now }.keys.sorted()
         for number in over { self.requests[number] = nil }
+        let given = self.requests.filter {
+            $0.value.phase == .lingering && $0.value.patientUntil.map { $0 <= now } ?? true
+        }
+        for number in given.keys { self.requests[number] = nil }
         return over.map { .finish($0, .timedOut) }
+            + given.sorted { $0.key < $1.key }.map { .finish($0.key, Self.nobody($0.value)) }
     }
+
+    private static func nobody(_ request: Request) -> Outcome { request.hasLost ? .nodeGone : .nobody }
 
     /// Nothing comes any more.
     package mutating func close() -> [Effect] {
@@ -206,8 +218,8 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
             return []
         }
         let rest = self.members.subtracting([node])
-        let effects = self.wait(for: rest, number)
-        return effects.isEmpty ? [.callRoll(number)] : effects
+        guard !rest.isEmpty else { return self.wait(for: rest, number) }
+        return self.wait(for: rest, number) + [.callRoll(number)]
     }
 
     private mutating func wait(for rest: Set<NodeID>, _ number: Number) -> [Effect] {
@@ -215,7 +227,12 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
             self.requests[number]?.phase = .everyone(rest)
             return []
         }
-        let hasLost = self.requests.removeValue(forKey: number)?.hasLost == true
-        return [.finish(number, hasLost ? .nodeGone : .nobody)]
+        guard let request = self.requests[number] else { return [] }
+        guard request.patientUntil == nil else {
+            self.requests[number]?.phase = .lingering
+            return []
+        }
+        self.requests[number] = nil
+        return [.finish(number, Self.nobody(request))]
     }
 }

@@ -6,7 +6,8 @@ extension NodeExchange {
     /// Asks whichever node has a connection to do something about it, at most once.
     ///
     /// Returns its answer, or nil if no node has the connection. Fails at once when the node that was asked dies, and
-    /// when no node has the connection and the one that its id names is gone.
+    /// when no node has the connection and the one that its id names is gone. Nil comes after three seconds when the id
+    /// names a node that was not heard of: it may have just started.
     /// - Parameters:
     ///   - topic: where the request is published; it is served in the order of that topic.
     ///   - record: makes the record that carries the request.
@@ -20,7 +21,10 @@ extension NodeExchange {
         let tag = NodeTag(connectionID: connectionID)
         if !isHere { try self.checkReach(topic) }
         let answer = try await self.ask(in: topic, timeout: timeout, record) { state in
-            .owner(hint: isHere ? state.membership.own.id : tag.flatMap { state.membership.member(tagged: $0) })
+            if isHere { return (.owner(hint: state.membership.own.id), nil) }
+            let hint = tag.flatMap { state.membership.member(tagged: $0) }
+            let isStranger = tag.map { hint == nil && !state.membership.isDeparted($0) } ?? false
+            return (.owner(hint: hint), isStranger ? Self.patience : nil)
         }
         if answer == nil, let tag, self.change({ state, _ in state.membership.isDeparted(tag) }) {
             throw HubSendError(.nodeGone, "the node of the connection is gone, and no other has it")
@@ -50,8 +54,11 @@ extension NodeExchange {
         try self.checkReach(topic)
         return try await self.ask(
             in: topic, timeout: timeout, { Self.request($0, kind: kind, subject: "", body: body) },
-            { _ in .node(node) })
+            { _ in (.node(node), nil) })
     }
+
+    /// How long a node that this one has not heard of may take to say hello before it counts as nobody.
+    private static let patience = Duration.seconds(3)
 
     private static func request(_ requester: Requester, kind: UInt8, subject: String, body: ByteBuffer) -> ByteBuffer {
         NodeRecord.request(
@@ -75,11 +82,13 @@ extension NodeExchange {
 
     private func ask(
         in topic: Topic, timeout: Duration, _ record: (Requester) throws(HubSendError) -> ByteBuffer,
-        _ target: (State) -> RequestTable<NodeAnswer>.Target
+        _ target: (State) -> (RequestTable<NodeAnswer>.Target, patience: Duration?)
     ) async throws(HubSendError) -> NodeAnswer? {
-        let deadline = self.now + timeout
+        let now = self.now
         let (number, requester) = self.change { state, after -> (UInt64, Requester?) in
-            let (number, duty, effects) = state.requests.begin(target(state), deadline: deadline)
+            let (target, patience) = target(state)
+            let (number, duty, effects) = state.requests.begin(
+                target, deadline: now + timeout, patientUntil: patience.map { now + $0 })
             state.slots[number] = .expected
             state.topics[number] = topic
             self.apply(effects, &state, &after)

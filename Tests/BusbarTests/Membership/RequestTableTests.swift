@@ -45,6 +45,23 @@ struct RequestTableTests {
         #expect(table.declined(number, by: self.second).isEmpty)
     }
 
+    @Test("that no member has it is believed at once, unless the id names a node that may have just started")
+    func stranger() {
+        var table = self.table()
+        let hello = Moment(nanoseconds: 500)
+        let (early, _, _) = table.begin(.owner(hint: nil), deadline: self.deadline, patientUntil: hello)
+        let (late, _, _) = table.begin(.owner(hint: nil), deadline: self.deadline, patientUntil: hello)
+        for node in [self.own, self.second, self.third] {
+            #expect(table.declined(early, by: node).isEmpty)
+            #expect(table.declined(late, by: node).isEmpty)
+        }
+        #expect(table.departed(self.third).isEmpty)
+        #expect(table.answered(early, "hello") == [.finish(early, .answered("hello"))])
+        #expect(table.expire(now: Moment(nanoseconds: 499)).isEmpty)
+        #expect(table.expire(now: hello) == [.finish(late, .nobody)])
+        #expect(table.count == 0)
+    }
+
     @Test("a connection that lives elsewhere than its id says answers itself")
     func elsewhere() {
         var table = self.table()

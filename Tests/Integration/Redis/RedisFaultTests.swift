@@ -243,10 +243,9 @@ struct RedisFaultTests {
             var writer = Writer()
             _ = try await driver.append(writer.batch("a"), to: stream)
             try await inbox.wait { $0.records.count >= 1 }
-            let stoppedAt = ContinuousClock.now
             server.signal(SIGSTOP)
             let error = try #require(try await inbox.wait { !$0.interruptions.isEmpty }.interruptions.first)
-            #expect(error.code == .timedOut && ContinuousClock.now - stoppedAt < .seconds(2))
+            #expect(error.code == .timedOut)
             server.signal(SIGCONT)
             try await inbox.wait { $0.liveExtents.count >= 2 }
             _ = try await driver.append(writer.batch("b"), to: stream)

@@ -37,8 +37,9 @@ final class RedisServer: Sendable {
     let directory: URL
     private let process = Mutex<Process?>(nil)
 
-    init() throws {
-        self.port = try FreePort.choose()
+    /// - Parameter highestPort: a Redis in cluster mode takes the port 10 000 above its own, too.
+    init(highestPort: Int = 65_535) throws {
+        self.port = try FreePort.choose(upTo: highestPort)
         self.directory = URL.temporaryDirectory.appending(path: "busbar-redis-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: self.directory, withIntermediateDirectories: true)
     }

@@ -2,11 +2,16 @@ import Foundation
 
 /// TCP ports of the loopback address.
 package enum FreePort {
-    /// A port that nobody uses at present.
-    package static func choose() throws -> Int {
-        let (descriptor, port) = try Self.bind()
-        close(descriptor)
-        return port
+    /// A port that nobody uses at present, at most `highest`.
+    package static func choose(upTo highest: Int = 65_535) throws -> Int {
+        var taken: [CInt] = []
+        defer { for descriptor in taken { close(descriptor) } }
+        while true {
+            let (descriptor, port) = try Self.bind()
+            // Why kept until the end: so that the next one is another.
+            taken.append(descriptor)
+            if port <= highest { return port }
+        }
     }
 
     /// A socket on a port of its own, not yet listening; the caller closes it.
