@@ -168,7 +168,8 @@ let package = Package(
         .testTarget(
             name: "BusbarRedisIntegrationTests",
             dependencies: [
-                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRedis", .nioCore,
+                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver",
+                "BusbarRedis", .nioCore,
                 .nioPosix, .logging,
             ],
             path: "Tests/Integration/Redis"
@@ -177,7 +178,8 @@ let package = Package(
         .testTarget(
             name: "BusbarRabbitMQIntegrationTests",
             dependencies: [
-                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRabbitMQ", .nioCore, .logging,
+                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRabbitMQ", .nioCore,
+                .logging,
             ],
             path: "Tests/Integration/RabbitMQ"
         ),
@@ -185,7 +187,8 @@ let package = Package(
         .testTarget(
             name: "BusbarPostgreSQLIntegrationTests",
             dependencies: [
-                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarPostgreSQL",
+                "BrokerTestSupport", "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver",
+                "BusbarPostgreSQL",
                 .nioCore,
             ],
             path: "Tests/Integration/PostgreSQL",

@@ -38,7 +38,8 @@ struct Drivers: AsyncParsableCommand {
             (
                 "restart",
                 guarantees.durability == .process
-                    ? "the log may be gone with the process, and is then reported" : "the log survives as the broker's own persistence is set"
+                    ? "the log may be gone with the process, and is then reported"
+                    : "the log survives as the broker's own persistence is set"
             ),
             (
                 "repeats",
