@@ -12,20 +12,27 @@ struct SpoolConformanceTests {
         let directory = FileManager.default.temporaryDirectory.appending(path: "busbar-spool-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: directory) }
         let path = directory.path()
-        // A whole fault command: what it doesn't know it answers with 64.
+        // A whole fault command: what it doesn't know it answers with 64. An older log is put in place in one step: written over
+        // one that somebody has begun meanwhile, it would be neither.
         let faults = FaultCommand(
             """
             fault() {
                 case $1 in
                 wipe) rm -f \(path)/*/*.log ;;
                 save) rm -rf \(path).older; cp -a \(path) \(path).older ;;
-                restore-older) rm -f \(path)/*/*.log; cp -a \(path).older/. \(path) ;;
+                restore-older)
+                    rm -rf \(path).back
+                    cp -a \(path).older \(path).back
+                    for log in \(path)/*/*.log; do
+                        older=\(path).back${log#\(path)}
+                        if [ -e "$older" ]; then mv -f "$older" "$log"; else rm -f "$log"; fi
+                    done ;;
                 *) return 64 ;;
                 esac
             }
             fault
             """)
-        defer { try? FileManager.default.removeItem(atPath: path + ".older") }
+        defer { for state in [".older", ".back"] { try? FileManager.default.removeItem(atPath: path + state) } }
         let spool = try RegisteredDriver(
             at: BackplaneURL("spool://\(path)"), among: DriverRegistry([.spool]), faults: faults)
         let laws = ConformanceKit.cases(upTo: .b)
