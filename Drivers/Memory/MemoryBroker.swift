@@ -34,10 +34,23 @@ public final class MemoryBroker: Sendable {
 
     typealias MemberID = UInt64
 
+    /// A node that follows: where it stands in each log. What it hasn't been handed yet waits there and nowhere else.
     private struct Member {
-        let streams: Set<StreamID>
-        let inbox: SerialInbox
+        let inbox: any Inbox
+        var handed: [StreamID: Offset]
+        /// Streams that may hold more than was handed, the one that comes next first.
+        var awaited: [StreamID] = []
+        var isSpokenTo = true
+
+        mutating func expect(_ stream: StreamID) -> Bool {
+            if !self.awaited.contains(stream) { self.awaited.append(stream) }
+            defer { self.isSpokenTo = true }
+            return !self.isSpokenTo
+        }
     }
+
+    /// The most bytes a node is handed at once, unless one record alone has more.
+    private static let handedBytes = 1 << 20
 
     private let limits: Limits
     private let state: Mutex<State>
@@ -56,16 +69,15 @@ public final class MemoryBroker: Sendable {
     }
 
     func join(following streams: [StreamID], inbox: any Inbox) -> MemberID {
-        let inbox = SerialInbox(inbox)
-        let id = self.state.withLock { state in
+        let (id, extents) = self.state.withLock { state in
             let id = state.nextMember
             state.nextMember += 1
-            let extents = streams.map { ($0, self.log($0, &state).extent) }
-            inbox.put(.live(Dictionary(extents) { first, _ in first }))
-            state.members[id] = Member(streams: Set(streams), inbox: inbox)
-            return id
+            let extents = Dictionary(streams.map { ($0, self.log($0, &state).extent) }) { first, _ in first }
+            state.members[id] = Member(inbox: inbox, handed: extents.mapValues(\.newest))
+            return (id, extents)
         }
-        inbox.speak()
+        inbox.receive(.live(extents))
+        self.speak(to: id)
         return id
     }
 
@@ -80,21 +92,48 @@ public final class MemoryBroker: Sendable {
                 detail: "\(record.bytes.readableBytes) bytes; the largest is \(self.limits.largestRecordBytes)"
             )
         }
-        let (receipt, inboxes) = self.state.withLock { state in
+        let (receipt, members) = self.state.withLock { state in
             var log = self.takeLog(stream, &state)
             if let highWater = batch.highWater, log.isBehind(highWater) { log.begin(self.newEpoch(&state)) }
-            let (receipt, stored) = log.append(batch, limits: self.limits)
+            let newest = log.extent.newest
+            let receipt = log.append(batch, limits: self.limits)
+            let isNew = log.extent.newest != newest
             state.logs[stream] = log
-            var inboxes: [SerialInbox] = []
-            guard !stored.isEmpty else { return (receipt, inboxes) }
-            for member in state.members.values where member.streams.contains(stream) {
-                member.inbox.put(.records(stream: stream, epoch: log.epoch, stored))
-                inboxes.append(member.inbox)
-            }
-            return (receipt, inboxes)
+            return (receipt, isNew ? self.membersToSpeakTo(about: stream, &state) : [])
         }
-        for inbox in inboxes { inbox.speak() }
+        for member in members { self.speak(to: member) }
         return receipt
+    }
+
+    /// Those who follow a stream and are not being spoken to; from now on they are.
+    private func membersToSpeakTo(about stream: StreamID, _ state: inout State) -> [MemberID] {
+        var members: [MemberID] = []
+        for id in state.members.keys where state.members[id]?.handed[stream] != nil {
+            if state.members[id]?.expect(stream) == true { members.append(id) }
+        }
+        return members
+    }
+
+    /// Hands a member what its streams hold, until it has all. One task at a time does so, whoever appended.
+    private func speak(to id: MemberID) {
+        while let (inbox, event) = self.state.withLock({ self.nextEvent(for: id, &$0) }) { inbox.receive(event) }
+    }
+
+    private func nextEvent(for id: MemberID, _ state: inout State) -> (any Inbox, DriverEvent)? {
+        while let stream = state.members[id]?.awaited.first, let handed = state.members[id]?.handed[stream] {
+            let page = self.log(stream, &state).page(after: handed, limitBytes: Self.handedBytes)
+            guard let last = page.records.last, let inbox = state.members[id]?.inbox else {
+                state.members[id]?.awaited.removeFirst()
+                continue
+            }
+            state.members[id]?.handed[stream] = last.offset
+            // Why behind the others: a stream that never rests must not keep them waiting.
+            state.members[id]?.awaited.removeFirst()
+            if last.offset < page.newest { state.members[id]?.awaited.append(stream) }
+            return (inbox, .records(stream: stream, epoch: page.epoch, page.records))
+        }
+        state.members[id]?.isSpokenTo = false
+        return nil
     }
 
     func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) -> Page {
@@ -131,6 +170,7 @@ extension MemoryBroker {
             var log = self.takeLog(stream, &state)
             log.wipe(newEpoch: self.newEpoch(&state))
             state.logs[stream] = log
+            self.moveMembers(of: stream, backTo: .beginning, &state)
         }
     }
 
@@ -140,6 +180,14 @@ extension MemoryBroker {
             var log = self.takeLog(stream, &state)
             log.rewind(to: offset)
             state.logs[stream] = log
+            self.moveMembers(of: stream, backTo: offset, &state)
+        }
+    }
+
+    private func moveMembers(of stream: StreamID, backTo offset: Offset, _ state: inout State) {
+        for (id, member) in state.members {
+            guard let handed = member.handed[stream] else { continue }
+            state.members[id]?.handed[stream] = min(handed, offset)
         }
     }
 

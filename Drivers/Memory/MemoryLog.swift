@@ -41,8 +41,7 @@ struct MemoryLog {
     }
 
     /// Stores what is new; a repeated batch is answered with the place where its last record lies.
-    mutating func append(_ batch: Batch, limits: MemoryBroker.Limits) -> (Receipt, [StoredRecord]) {
-        var stored: [StoredRecord] = []
+    mutating func append(_ batch: Batch, limits: MemoryBroker.Limits) -> Receipt {
         var last = self.newest
         for record in batch.records {
             let writer = Writer(node: record.key.node, incarnation: record.key.incarnation)
@@ -53,18 +52,16 @@ struct MemoryLog {
             self.step = limits.offsetStride
             last = Offset(self.newest.rawValue + self.step)
             self.newest = last
-            let entry = StoredRecord(offset: last, bytes: record.bytes)
-            self.records.append(entry)
+            self.records.append(StoredRecord(offset: last, bytes: record.bytes))
             self.bytes += record.bytes.readableBytes
             if limits.refusesRepeats { self.writers[writer] = (record.key.sequence, last) }
-            stored.append(entry)
         }
         while self.bytes > limits.retainedBytes || self.records.count > limits.retainedCount,
             let dropped = self.records.popFirst()
         {
             self.bytes -= dropped.bytes.readableBytes
         }
-        return (Receipt(last: Position(stream: self.stream, epoch: self.epoch, offset: last)), stored)
+        return Receipt(last: Position(stream: self.stream, epoch: self.epoch, offset: last))
     }
 
     func page(after offset: Offset, limitBytes: Int) -> Page {

@@ -120,11 +120,36 @@ struct MemoryDriverTests {
         }
         for inbox in inboxes { #expect(inbox.offsets == Array(1...800)) }
     }
+
+    @Test(
+        "what comes while a node is busy waits in the log, and then it is handed whole pages", .timeLimit(.minutes(1)))
+    func pagesForBusyNodes() async throws {
+        let broker = MemoryBroker()
+        let inbox = RecordingInbox()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try await MemoryDriver(broker: broker).run(following: [StreamID(0)], delivering: inbox)
+            }
+            await inbox.waitUntilLive()
+            inbox.onFirstRecord {
+                for sequence in 2...9 {
+                    try? broker.inject(self.record(UInt64(sequence), bytes: 300 << 10), to: StreamID(0))
+                }
+            }
+            try broker.inject(self.record(1), to: StreamID(0))
+            group.cancelAll()
+            while (try? await group.next()) != nil {}
+        }
+        #expect(inbox.offsets == Array(1...9))
+        #expect(inbox.pageSizes == [1, 3, 3, 2])
+    }
 }
 
 private final class RecordingInbox: Inbox {
     private struct State {
         var offsets: [UInt64] = []
+        var pageSizes: [Int] = []
+        var reaction: (@Sendable () -> Void)?
         var isLive = false
         var waiter: CheckedContinuation<Void, Never>?
     }
@@ -133,7 +158,14 @@ private final class RecordingInbox: Inbox {
 
     var offsets: [UInt64] { self.state.withLock { $0.offsets } }
 
+    var pageSizes: [Int] { self.state.withLock { $0.pageSizes } }
+
+    func onFirstRecord(_ reaction: @escaping @Sendable () -> Void) {
+        self.state.withLock { $0.reaction = reaction }
+    }
+
     func receive(_ event: DriverEvent) {
+        var reaction: (@Sendable () -> Void)?
         let waiter = self.state.withLock { state -> CheckedContinuation<Void, Never>? in
             switch event {
             case .live:
@@ -141,11 +173,14 @@ private final class RecordingInbox: Inbox {
                 return state.waiter.take()
             case .records(_, _, let records):
                 state.offsets.append(contentsOf: records.map(\.offset.rawValue))
+                state.pageSizes.append(records.count)
+                reaction = state.reaction.take()
                 return nil
             case .interrupted: return nil
             }
         }
         waiter?.resume()
+        reaction?()
     }
 
     func waitUntilLive() async {

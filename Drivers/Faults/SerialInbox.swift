@@ -1,10 +1,11 @@
+import BusbarDriver
 import NIOCore
 import Synchronization
 
 /// Hands events to an inbox in order and one at a time, whoever causes them: for drivers whose events come from several tasks.
 ///
 /// Put under the lock that decides the order; speak outside of it. Whoever finds nobody speaking speaks for all.
-package final class SerialInbox: Sendable {
+final class SerialInbox: Sendable {
     private struct State {
         var events = CircularBuffer<DriverEvent>()
         var isSpeaking = false
@@ -13,15 +14,15 @@ package final class SerialInbox: Sendable {
     private let inbox: any Inbox
     private let state = Mutex(State())
 
-    package init(_ inbox: any Inbox) {
+    init(_ inbox: any Inbox) {
         self.inbox = inbox
     }
 
-    package func put(_ event: DriverEvent) {
+    func put(_ event: DriverEvent) {
         self.state.withLock { $0.events.append(event) }
     }
 
-    package func speak() {
+    func speak() {
         let isFirst = self.state.withLock { state in
             defer { state.isSpeaking = true }
             return !state.isSpeaking
