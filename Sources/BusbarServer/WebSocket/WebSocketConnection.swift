@@ -35,6 +35,7 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
     private var isWritable = true
     /// The peer's newest ping that could not be answered yet. Older ones need no answer.
     private var owedPong: ByteBuffer?
+    private var writer = SocketWriter()
     private var progress = SendProgress()
     private var deadline = NIODeadline.distantFuture
     var rosterIndex = -1
@@ -49,11 +50,12 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
     func begin(_ acceptance: WebSocketAcceptance, with bytes: ByteBuffer, isReadHeld: Bool) {
         guard let context = self.context else { return }
         self.isReadHeld = isReadHeld
+        self.writer.begin(context)
         let session = acceptance.attach(self, context.eventLoop)
         // Why: the session may have written, and found the connection broken.
         guard self.context != nil else { return session.transportClosed(.lost) }
         self.session = session
-        context.flush()
+        self.writer.flush(context)
         if case .refused = self.session { return self.end(.goingAway) }
         if case .core(let session, _) = self.session { session.started() }
         if bytes.readableBytes > 0 { self.received(bytes) }
@@ -205,7 +207,8 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
         guard let context = self.context else { return }
         var frame = context.channel.allocator.buffer(capacity: 4)
         WebSocketFrames.writeClose(code, into: &frame)
-        context.writeAndFlush(NIOAny(frame), promise: nil)
+        self.writer.write(frame, to: context)
+        self.writer.flush(context)
     }
 
     /// Sends our close frame; the connection ends when the peer answers, at the latest after `patience`.
@@ -255,12 +258,13 @@ extension WebSocketConnection: Outlet {
         guard self.phase == .open, let context = self.context else { return }
         self.progress.wrote(frame.readableBytes)
         self.roster.count(outboundBytes: frame.readableBytes)
-        context.write(NIOAny(frame), promise: nil)
+        self.writer.write(frame, to: context)
     }
 
     func flush() {
         self.progress.flushed()
-        self.context?.flush()
+        guard let context = self.context else { return }
+        self.writer.flush(context)
     }
 
     /// Exact once the channel holds more than its high water mark; below that only what is not flushed counts.
