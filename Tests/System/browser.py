@@ -50,17 +50,17 @@ class Tab:
         self._find(name).click()
         self._find(name).send_keys(text, end)
 
-    def _wait(self, condition, what):
+    def _wait(self, condition, what, seconds=SECONDS):
         self._show()
-        WebDriverWait(self._driver, SECONDS, poll_frequency=0.05).until(lambda _: condition(), f"no {what}")
+        WebDriverWait(self._driver, seconds, poll_frequency=0.05).until(lambda _: condition(), f"no {what}")
 
     def fact(self, name):
         """What the header shows as `transport`, `connection` or `node`."""
         self._show()
         return self._find(name).text
 
-    def wait_for_state(self, *states):
-        self._wait(lambda: self._find("state").get_attribute("data-state") in states, f"state {states}")
+    def wait_for_state(self, *states, seconds=SECONDS):
+        self._wait(lambda: self._find("state").get_attribute("data-state") in states, f"state {states}", seconds)
 
     def wait_to_show(self, text):
         self._wait(lambda: text in self._find("log").text, f"'{text}' on the page")

@@ -69,7 +69,7 @@ class Connection:
         self._common = {"clientProtocol": version, "connectionData": hubs}
         self.negotiated = json.loads(self.get("negotiate").body())
         self._common |= {"transport": transport, "connectionToken": self.negotiated["ConnectionToken"]}
-        self._channel = None
+        self.channel = None
         self._next = "connect"
         self.cursor = self.groups_token = None
 
@@ -86,17 +86,17 @@ class Connection:
         """Opens the receive channel; the answer to the request, where there is one to be looked at."""
         if self.transport == "webSockets":
             address = self._url.replace("http", "ws", 1) + self.target(what, **more)
-            self._channel = websocket.create_connection(address, timeout=SECONDS)
+            self.channel = websocket.create_connection(address, timeout=SECONDS)
         elif self.transport == "longPolling":
-            self._channel = self.post(what, urllib.parse.urlencode(more))
+            self.channel = self.post(what, urllib.parse.urlencode(more))
         else:
             frame = {"frameId": "7"} if self.transport == "foreverFrame" else {}
-            self._channel = self.get(what, **frame, **more)
-        return self._channel
+            self.channel = self.get(what, **frame, **more)
+        return self.channel
 
     def preamble(self, end):
         """What the receive channel begins with, up to and with `end`."""
-        return self._channel.expect(re.compile(b"(?s).*?" + re.escape(end)))
+        return self.channel.expect(re.compile(b"(?s).*?" + re.escape(end)))
 
     def start(self):
         """Connects and starts; what of that is to be received has been then: the readiness and the sample's first group."""
@@ -115,16 +115,16 @@ class Connection:
         """Takes the next envelope, result or keep-alive, which has to read like one of `texts`, and returns it."""
         wanted = re.compile(b"|".join(pattern(text, self.transport).pattern for text in texts))
         if self.transport == "webSockets":
-            taken = self._channel.recv().encode("utf-8")
+            taken = self.channel.recv().encode("utf-8")
             assert wanted.fullmatch(taken), f"{taken} instead of {wanted.pattern}"
         elif self.transport == "longPolling":
             # Why: a poll is answered by one envelope, so that each after the first needs a request.
-            if self._channel is None:
+            if self.channel is None:
                 self.open("poll", **self.position())
-            taken, self._channel = self._channel.body(), None
+            taken, self.channel = self.channel.body(), None
             assert wanted.fullmatch(taken.lstrip(b" ")), f"{taken} instead of {wanted.pattern}"
         else:
-            taken = self._channel.expect(wanted)
+            taken = self.channel.expect(wanted)
         value = json.loads(re.search(rb"\{.*\}", taken)[0])
         self.cursor = value.get("C", self.cursor)
         self.groups_token = value.get("G", self.groups_token)
@@ -133,7 +133,7 @@ class Connection:
     def call(self, text):
         """Sends a call, written out; returns what answers the request, which is nothing over WebSocket."""
         if self.transport == "webSockets":
-            self._channel.send(text)
+            self.channel.send(text)
             return None
         return self.post("send", urllib.parse.urlencode({"data": text}))
 
@@ -154,14 +154,14 @@ class Connection:
 
     def close_code(self):
         """The code of the close frame that comes next over WebSocket."""
-        opcode, data = self._channel.recv_data()
+        opcode, data = self.channel.recv_data()
         assert opcode == websocket.ABNF.OPCODE_CLOSE, (opcode, data)
         return int.from_bytes(data[:2], "big")
 
     def ended(self):
         """Whether the receive channel ends with nothing more but what is empty."""
-        return self._channel.body()
+        return self.channel.body()
 
     def close(self):
-        if self._channel is not None:
-            self._channel.close()
+        if self.channel is not None:
+            self.channel.close()

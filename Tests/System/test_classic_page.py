@@ -56,7 +56,8 @@ def test_3_7_a_tab_whose_node_was_killed_and_started_again_misses_and_repeats_no
     ada.say("before")
     grace.wait_to_show("before")
     farm.kill_node(0)
-    ada.wait_for_state("reconnecting")
+    # Why so long: Chromium tells nobody that a frame's document broke off, so that only 20 seconds of silence do.
+    ada.wait_for_state("reconnecting", seconds=60)
     said = [f"while Ada is away {number}" for number in range(10)]
     for text in said:
         grace.say(text)
@@ -111,6 +112,8 @@ def test_1_7_a_page_of_an_allowed_origin_connects_with_its_cookies_and_no_other(
         assert page.call("echo", [1, {"x": None}]).result == [1, {"x": None}]
         assert page.script_errors() == []
         assert page.failure_of_start(refusing.url) == "Error during negotiation request: 0"
+        [error] = page.script_errors()
+        assert "No 'Access-Control-Allow-Origin' header" in error["message"]
     finally:
         for each in (allowing, refusing):
             assert each.stop() == 0

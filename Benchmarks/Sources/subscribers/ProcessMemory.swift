@@ -30,7 +30,9 @@ struct ProcessMemory {
         while fgets(&line, Int32(line.count), file) != nil {
             let words = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
                 .split(separator: " ")
-            guard words.count > 1, let kind = Kind.allCases.first(where: { $0.keys.contains(words[0]) }) else { continue }
+            guard words.count > 1, let kind = Kind.allCases.first(where: { $0.keys.contains(words[0]) }) else {
+                continue
+            }
             self.bytes[kind, default: 0] += (Int(words[1]) ?? 0) * 1024
         }
     }
