@@ -25,6 +25,7 @@ public struct ChatHub: Hub {
             HubMethod("join", join),
             HubMethod("leave", leave),
             HubMethod("sayTo", sayTo),
+            HubMethod("count", count),
             HubMethod("echo", echo),
             HubMethod("fail", fail),
             HubMethod("crash", crash),
@@ -46,6 +47,8 @@ public struct ChatHub: Hub {
             try await self.groups.add(self.context.id, to: Audience.introduced)
         }
         self.context.items[.name] = name
+        // Why there too: a classic client brings it along with every call, to whatever node that comes.
+        self.clients.callerState.name = name
         return Introduction(
             connectionId: self.context.id,
             node: self.node,
@@ -71,6 +74,12 @@ public struct ChatHub: Hub {
         try await self.clients.group(group).said(self.line(text, in: Self.trimmed(room)))
     }
 
+    private func count(_ limit: Int, progress: ProgressReporter<Int>) async throws -> Int {
+        guard (1...100).contains(limit) else { throw HubError("Count to a number from 1 to 100.") }
+        for number in 1...limit { try await progress.report(number) }
+        return limit
+    }
+
     private func echo(_ value: JSONNode) -> JSONNode {
         value
     }
@@ -84,10 +93,16 @@ public struct ChatHub: Hub {
     }
 
     private func line(_ text: String, in room: String?) throws -> ChatLine {
-        guard let name = self.context.items[.name] else {
+        guard let name = self.context.items[.name] ?? self.nameInState else {
             throw HubError("Introduce yourself first: call introduce(name).")
         }
         return ChatLine(connectionId: self.context.id, name: name, room: room, text: text, at: Date.now.ISO8601Format())
+    }
+
+    /// The name that a classic client kept for us, if it can be one.
+    private var nameInState: String? {
+        let name: String? = self.clients.callerState.name
+        return name.flatMap { try? Self.label($0, orFail: "") }
     }
 
     private static func group(ofRoom room: String) throws -> String {

@@ -25,17 +25,14 @@ def open_browser():
     return driver
 
 
-class Page:
-    """The chat in a tab of its own, connected under `name` when the initialiser returns."""
+class Tab:
+    """A page in a tab of its own, with a `log` and a connection whose `state` is on show."""
 
-    def __init__(self, driver, url, name):
+    def __init__(self, driver, url):
         self._driver = driver
         driver.switch_to.new_window("tab")
         self._tab = driver.current_window_handle
         driver.get(url)
-        self.wait_for_state("connected")
-        self._type("name", name, Keys.TAB)
-        self.wait_to_show(f"You are {name} now")
 
     def close(self):
         self._show()
@@ -53,20 +50,39 @@ class Page:
         self._find(name).click()
         self._find(name).send_keys(text, end)
 
-    def _wait(self, condition, what):
+    def _wait(self, condition, what, seconds=SECONDS):
         self._show()
-        WebDriverWait(self._driver, SECONDS, poll_frequency=0.05).until(lambda _: condition(), f"no {what}")
+        WebDriverWait(self._driver, seconds, poll_frequency=0.05).until(lambda _: condition(), f"no {what}")
 
     def fact(self, name):
         """What the header shows as `transport`, `connection` or `node`."""
         self._show()
         return self._find(name).text
 
-    def wait_for_state(self, *states):
-        self._wait(lambda: self._find("state").get_attribute("data-state") in states, f"state {states}")
+    def wait_for_state(self, *states, seconds=SECONDS):
+        self._wait(lambda: self._find("state").get_attribute("data-state") in states, f"state {states}", seconds)
 
     def wait_to_show(self, text):
         self._wait(lambda: text in self._find("log").text, f"'{text}' on the page")
+
+    def photograph(self, name):
+        self._show()
+        assert self._driver.save_screenshot(str(OUTPUT / f"{name}.png"))
+
+    def script_errors(self):
+        """What scripts complained about; connections that failed are no such thing."""
+        self._show()
+        return [entry for entry in self._driver.get_log("browser") if entry["source"] == "javascript"]
+
+
+class Page(Tab):
+    """The chat, connected under `name` when the initialiser returns."""
+
+    def __init__(self, driver, url, name):
+        super().__init__(driver, url)
+        self.wait_for_state("connected")
+        self._type("name", name, Keys.TAB)
+        self.wait_to_show(f"You are {name} now")
 
     def messages(self):
         """Name and text of each message on show."""
@@ -100,12 +116,3 @@ class Page:
         self._show()
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-    def photograph(self, name):
-        self._show()
-        assert self._driver.save_screenshot(str(OUTPUT / f"{name}.png"))
-
-    def script_errors(self):
-        """What scripts complained about; connections that failed are no such thing."""
-        self._show()
-        return [entry for entry in self._driver.get_log("browser") if entry["source"] == "javascript"]

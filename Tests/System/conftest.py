@@ -6,13 +6,14 @@ import tempfile
 import pytest
 
 from browser import Page, open_browser
+from classic_page import ClassicPage
 from postgres_server import Postgres
 from processes import Client, Farm, Server
 from rabbit_server import Rabbit
 from redis_server import Redis
 
 #: The client programs with the name each has to call the hub by.
-CLIENTS = {"classic": "chatHub", "core_pysignalr": "/chat", "core_signalrcore": "/chat"}
+CLIENTS = {"classic": "chatHub", "core_pysignalr": "/chat", "core_signalrcore": "/chat", "classic_sse": "chatHub"}
 
 
 @pytest.fixture
@@ -120,6 +121,20 @@ def open_page(browser):
         return pages[-1]
 
     yield open_page
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def open_classic_page(browser):
+    """Opens the page of classic clients at a node in a tab of its own; the tabs are closed with the test."""
+    pages = []
+
+    def open_classic_page(*arguments):
+        pages.append(ClassicPage(browser, *arguments))
+        return pages[-1]
+
+    yield open_classic_page
     for page in pages:
         page.close()
 

@@ -1,4 +1,4 @@
-#include "load.h"
+#include "crowd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -6,8 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,40 +14,16 @@
 #include <unistd.h>
 
 enum {
-    marker_bytes = 10,       // "@#" and eight digits
     read_bytes = 256 * 1024, // one read takes what a socket buffer can hold
     events_at_once = 512,
     latencies_kept = 1 << 20,
-    greeting_bytes = 4096,
     deadline_ms = 10000,
-};
-
-typedef struct {
-    int descriptor;
-    uint32_t next_sequence;
-    uint8_t carried; // bytes of a marker cut off by the end of the last read
-    char carry[marker_bytes];
-} connection;
-
-struct crowd {
-    int epoll;
-    uint32_t count, capacity, subscribers, window_mask;
-    uint32_t *holders;      // per message under way: how many subscribers have it
-    uint64_t *published_at; // per message under way
-    uint64_t *latencies;
-    _Atomic uint64_t messages, bytes, reads;
-    _Atomic bool halting;
-    pthread_t thread;
-    int thread_result;
-    uint64_t now; // of the current poll: one clock read for all that it brought
-    tally tally;
-    char *buffer;
-    connection connections[];
 };
 
 crowd *crowd_create(uint32_t capacity, uint32_t window) {
     crowd *crowd = calloc(1, sizeof(struct crowd) + capacity * sizeof(connection));
     crowd->epoll = epoll_create1(EPOLL_CLOEXEC);
+    crowd->desk = -1;
     crowd->capacity = capacity;
     crowd->window_mask = window - 1;
     crowd->holders = calloc(window, sizeof(uint32_t));
@@ -60,7 +34,11 @@ crowd *crowd_create(uint32_t capacity, uint32_t window) {
 }
 
 void crowd_destroy(crowd *crowd) {
-    for (uint32_t i = 0; i < crowd->count; i++) close(crowd->connections[i].descriptor);
+    for (uint32_t i = 0; i < crowd->count; i++) {
+        close(crowd->connections[i].descriptor);
+        poller_destroy(crowd->connections[i].poller);
+    }
+    if (crowd->desk >= 0) close(crowd->desk);
     close(crowd->epoll);
     free(crowd->holders);
     free(crowd->published_at);
@@ -71,7 +49,7 @@ void crowd_destroy(crowd *crowd) {
 
 // MARK: Connecting
 
-static int dial(uint16_t port, uint8_t source) {
+int dial(uint16_t port, uint8_t source) {
     int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -errno;
     int on = 1;
@@ -92,48 +70,53 @@ failed:
     return -errno;
 }
 
-/// Reads until the bytes contain `end`; nothing may follow it, because the server speaks only when asked.
-static int read_until(int descriptor, const char *end, size_t end_bytes) {
-    char bytes[greeting_bytes];
+int read_until(int descriptor, const char *end, char *bytes, size_t capacity) {
     size_t count = 0;
     uint64_t deadline = monotonic_now() + deadline_ms * 1000000ull;
-    while (count < sizeof bytes) {
+    while (count + 1 < capacity) {
         if (monotonic_now() > deadline) return -ETIMEDOUT;
         struct pollfd readable = {.fd = descriptor, .events = POLLIN};
         if (poll(&readable, 1, deadline_ms) <= 0) return -ETIMEDOUT;
-        ssize_t n = read(descriptor, bytes + count, sizeof bytes - count);
+        ssize_t n = read(descriptor, bytes + count, capacity - 1 - count);
         if (n <= 0) return -ECONNRESET;
         count += (size_t)n;
-        if (memmem(bytes, count, end, end_bytes) != NULL) return 0;
+        bytes[count] = 0;
+        if (strstr(bytes, end) != NULL) return (int)count;
     }
     return -EPROTO;
 }
 
 static int greet(crowd *crowd, int32_t index, greeting greeting, const char *path, uint16_t port) {
     if (greeting == GREETING_NONE) return 0;
-    char request[1024];
-    int count = snprintf(
-        request, sizeof request,
-        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n\r\n",
-        path, port);
+    char request[1024], answer[greeting_bytes];
+    int count = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u" UPGRADE, path, port);
+    int descriptor = crowd->connections[index].descriptor;
     int result = crowd_send(crowd, index, request, (uint32_t)count);
-    if (result == 0) result = read_until(crowd->connections[index].descriptor, "\r\n\r\n", 4);
-    if (result != 0 || greeting == GREETING_WEBSOCKET) return result;
+    if (result == 0) result = read_until(descriptor, "\r\n\r\n", answer, sizeof answer);
+    if (result < 0 || greeting == GREETING_WEBSOCKET) return result;
     static const char handshake[] = "{\"protocol\":\"json\",\"version\":1}\x1e";
     char frame[sizeof handshake + 8];
     result = crowd_send(crowd, index, frame, websocket_text(handshake, sizeof handshake - 1, frame));
-    return result != 0 ? result : read_until(crowd->connections[index].descriptor, "{}\x1e", 3);
+    return result != 0 ? result : read_until(descriptor, "{}\x1e", answer, sizeof answer);
 }
 
-int32_t crowd_connect(crowd *crowd, uint16_t port, uint8_t source, greeting greeting, const char *path) {
+int32_t crowd_add(crowd *crowd, uint16_t port, uint8_t source) {
     if (crowd->count == crowd->capacity) return -ENOSPC;
     int descriptor = dial(port, source);
     if (descriptor < 0) return descriptor;
-    int32_t index = (int32_t)crowd->count++;
-    crowd->connections[index] = (connection){.descriptor = descriptor};
+    crowd->connections[crowd->count] = (connection){.descriptor = descriptor};
+    return (int32_t)crowd->count++;
+}
+
+int32_t crowd_connect(crowd *crowd, uint16_t port, uint8_t source, greeting greeting, const char *path) {
+    int32_t index = crowd_add(crowd, port, source);
+    if (index < 0) return index;
     int result = greet(crowd, index, greeting, path, port);
-    if (result != 0) return result;
+    return result < 0 ? result : crowd_listen(crowd, index);
+}
+
+int32_t crowd_listen(crowd *crowd, int32_t index) {
+    int descriptor = crowd->connections[index].descriptor;
     fcntl(descriptor, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)index};
     return epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? index : -errno;
@@ -210,7 +193,11 @@ int64_t crowd_poll(crowd *crowd, int timeout_ms) {
         if (n <= 0) return -ECONNRESET;
         bytes += (uint64_t)n;
         reads++;
+        const char *news = crowd->buffer + connection->carried;
         found += scan(crowd, connection, crowd->buffer, connection->carried + (size_t)n);
+        if (connection->poller == NULL) continue;
+        int result = poller_received(crowd, (int32_t)events[i].data.u32, news, (size_t)n);
+        if (result < 0) return result;
     }
     atomic_fetch_add_explicit(&crowd->bytes, bytes, memory_order_relaxed);
     atomic_fetch_add_explicit(&crowd->reads, reads, memory_order_relaxed);

@@ -25,15 +25,15 @@ struct IdleRun {
         defer { crowd_destroy(crowd) }
         try self.connect(warming, crowd)
         try self.stayIdle(seconds: 2, crowd)
-        let before = try PrivateMemory(processID: self.serverID)
+        let before = try ProcessMemory(processID: self.serverID)
         let cpuBefore = process_cpu(self.serverID)
         let start = monotonic_now()
         try self.connect(self.connectionCount, crowd)
         let connecting = Double(monotonic_now() - start) / 1e9
         let cpu = Double(process_cpu(self.serverID) - cpuBefore) / 1e3 / Double(self.connectionCount)
         try self.stayIdle(seconds: self.seconds, crowd)
-        let after = try PrivateMemory(processID: self.serverID)
-        let each = (after.bytes - before.bytes) / self.connectionCount
+        let after = try ProcessMemory(processID: self.serverID)
+        let each = (after[.private] - before[.private]) / self.connectionCount
         puts(
             "peer=\(self.peer.rawValue) connections=\(self.connectionCount) bytes_each=\(each) "
                 + "accept_cpu_us=\(Int(cpu)) connect_s=\((connecting * 100).rounded() / 100)")
@@ -53,26 +53,5 @@ struct IdleRun {
         while monotonic_now() < end {
             _ = try LoadError.check(crowd_poll(crowd, 200), "idling")
         }
-    }
-}
-
-/// Memory that belongs to one process alone.
-struct PrivateMemory {
-    let bytes: Int
-
-    init(processID: Int32) throws {
-        guard let file = fopen("/proc/\(processID)/smaps_rollup", "r") else {
-            throw LoadError("process \(processID) has no smaps_rollup")
-        }
-        defer { fclose(file) }
-        var kilobytes = 0
-        var line = [CChar](repeating: 0, count: 256)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let words = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-                .split(separator: " ")
-            guard words.count > 1, ["Private_Clean:", "Private_Dirty:"].contains(words[0]) else { continue }
-            kilobytes += Int(words[1]) ?? 0
-        }
-        self.bytes = kilobytes * 1024
     }
 }

@@ -1,7 +1,7 @@
 import CLoad
 import Glibc
 
-/// A crowd of WebSocket subscribers that measures a server in another process. See the README beside the package.
+/// A crowd of subscribers that measures a server in another process. See the README beside the package.
 @main
 struct Subscribers {
     static func main() {
@@ -10,7 +10,8 @@ struct Subscribers {
             switch arguments.command {
             case "fanout": try FanOutRun(arguments).measure()
             case "idle": try IdleRun(arguments).measure()
-            default: throw LoadError("the first argument is fanout or idle, not \(arguments.command)")
+            case "transport": try TransportRun(arguments).measure()
+            default: throw LoadError("the first argument is fanout, idle or transport, not \(arguments.command)")
             }
         } catch {
             let line = "subscribers: \(error)\n"

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/// A crowd of WebSocket clients behind one epoll, made to cost much less than the server it measures: it reads with
-/// large reads and looks for numbered messages in the raw bytes, without parsing frames. One thread at a time may use
+/// A crowd of clients behind one epoll, made to cost much less than the server it measures: it reads with large reads
+/// and looks for numbered messages in the raw bytes, without parsing frames. One thread at a time may use
 /// a crowd, except for `crowd_received`. Every function that can fail returns a negative errno.
 typedef struct crowd crowd;
 
@@ -28,6 +28,20 @@ void crowd_destroy(crowd *);
 /// Connects to 127.0.0.1:`port` from 127.0.0.`source` (0: any), greets, and returns the connection's index.
 /// Blocks for at most 10 seconds.
 int32_t crowd_connect(crowd *, uint16_t port, uint8_t source, greeting, const char *path);
+
+/// How a client of the classic protocol receives.
+typedef enum {
+    CLASSIC_WEBSOCKETS = 0,
+    CLASSIC_SERVER_SENT_EVENTS = 1,
+    CLASSIC_LONG_POLLING = 2, ///< polls again, with its cursor, as soon as it has an answer
+} classic_transport;
+
+/// Connects to 127.0.0.1:`port` as a classic client of the hub `chathub`: negotiates, opens its receive channel, starts.
+/// Returns the connection's index. Blocks for at most 10 seconds at each step.
+int32_t crowd_connect_classic(crowd *, uint16_t port, classic_transport);
+
+/// Receive requests that long-polling clients have sent so far.
+uint64_t crowd_polls(const crowd *);
 
 /// Counts each message as delivered once `subscribers` connections have it; forgets what was counted before.
 void crowd_expect(crowd *, uint32_t subscribers);
