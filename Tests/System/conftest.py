@@ -95,13 +95,16 @@ def start_farm():
 
 @pytest.fixture
 def start_nodes(redis):
-    """Starts nodes of one app on the test's Redis, named `node 0` and so on, which nobody starts again when they end."""
+    """Starts nodes of one app on the test's Redis, named `node 0` and so on, which nobody starts again when they end.
+
+    `options` go behind the URL, `environment` to each of them.
+    """
     nodes = []
 
-    def start_nodes(count):
+    def start_nodes(count, options="", **environment):
+        environment |= {"BUSBAR_KEY": "a key of the tests' own"}
         for _ in range(count):
-            node = Server(backplane=redis.url, BUSBAR_KEY="a key of the tests' own", BUSBAR_NODE=f"node {len(nodes)}")
-            nodes.append(node)
+            nodes.append(Server(backplane=redis.url + options, **environment, BUSBAR_NODE=f"node {len(nodes)}"))
         return list(nodes)
 
     yield start_nodes

@@ -37,6 +37,10 @@ class Broker:
     def start(self):
         self._run("fault", self._name, "start")
 
+    def cut_links(self):
+        """Ends every connection that the broker has, while it goes on."""
+        self._run("fault", self._name, "cut-links")
+
     def end(self):
         self._run("stop", self._name)
 

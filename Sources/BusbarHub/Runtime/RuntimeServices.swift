@@ -63,6 +63,14 @@ extension RuntimeServices {
             metadata: ["hub": "\(hub)", "connection": "\(connection)", "error": "\(failure.logText)"])
     }
 
+    /// A connection has come to its end, on this node and no other: its disconnected event runs.
+    func connectionEnded(_ id: String, hub: String, _ disconnection: Disconnection) {
+        self.metrics.disconnected.increment()
+        self.logger.debug(
+            "a connection has ended",
+            metadata: ["connection": "\(id)", "hub": "\(hub)", "reason": "\(disconnection.reason)"])
+    }
+
     /// The link of a connection broke without a goodbye.
     func transportBroke() { self.metrics.brokenTransports.increment() }
 

@@ -101,7 +101,7 @@ extension ClassicSession {
             // Why: an event that takes long is still running when it would be forced.
             guard !self.state.isDisconnecting else { return }
             self.state.isDisconnecting = true
-            runtime.services.metrics.disconnected.increment()
+            runtime.services.connectionEnded(self.id, hub: self.hubNames, disconnection)
             context.end()
             let isTaken = self.submit(nil) {
                 let failure = await Self.run(hubs) {
@@ -232,9 +232,10 @@ extension ClassicSession {
     }
 
     private func note(_ failure: HubFailure, _ what: Logger.Message) {
-        self.runtime.services.note(
-            failure, what, connection: self.id, hub: self.state.hubs.map(\.name).joined(separator: ","))
+        self.runtime.services.note(failure, what, connection: self.id, hub: self.hubNames)
     }
+
+    private var hubNames: String { self.state.hubs.map(\.name).joined(separator: ",") }
 }
 
 /// How other threads come back to a classic connection, on whatever loop it is by then.
