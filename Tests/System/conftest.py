@@ -97,10 +97,10 @@ def start_nodes(redis):
     """Starts nodes of one app on the test's Redis, named `node 0` and so on, which nobody starts again when they end."""
     nodes = []
 
-    def start_nodes(count):
+    def start_nodes(count, port=0, **environment):
         for _ in range(count):
-            node = Server(backplane=redis.url, BUSBAR_KEY="a key of the tests' own", BUSBAR_NODE=f"node {len(nodes)}")
-            nodes.append(node)
+            named = {"BUSBAR_KEY": "a key of the tests' own", "BUSBAR_NODE": f"node {len(nodes)}", **environment}
+            nodes.append(Server(port, redis.url, **named))
         return list(nodes)
 
     yield start_nodes

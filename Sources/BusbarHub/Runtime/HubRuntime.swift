@@ -148,6 +148,21 @@ public final class HubRuntime: Sendable {
         return count
     }
 
+    /// What the event loops keep.
+    func loopCensus() async -> RuntimeCensus {
+        var census = RuntimeCensus()
+        for handle in self.loops {
+            let before = census
+            census =
+                (try? await handle.eventLoop.submit {
+                    var census = before
+                    handle.session.value.count(into: &census)
+                    return census
+                }.get()) ?? before
+        }
+        return census
+    }
+
     /// The part of the runtime that lives on an event loop; to be called there. The loop must be one of the runtime's.
     func sessionLoop(on eventLoop: any EventLoop) -> SessionLoop {
         self.handle(on: eventLoop).session.value

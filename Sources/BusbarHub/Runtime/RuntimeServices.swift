@@ -63,6 +63,12 @@ extension RuntimeServices {
             metadata: ["hub": "\(hub)", "connection": "\(connection)", "error": "\(failure.logText)"])
     }
 
+    /// The disconnected event of a connection is run. Logged at debug level: connections come and go all the time.
+    func connectionEnded(_ id: String, _ why: Disconnection) {
+        self.metrics.disconnected.increment()
+        self.logger.debug("a connection is over", metadata: ["connection": "\(id)", "why": "\(why)"])
+    }
+
     /// The link of a connection broke without a goodbye.
     func transportBroke() { self.metrics.brokenTransports.increment() }
 

@@ -301,7 +301,8 @@ final class ClassicSession {
         case .cancelWork:
             self.state.context.end()
         case .dropWaiting:
-            self.state.queue.removeWaiting()
+            // Why told: these were never begun, as if they had come a moment later.
+            for job in self.state.queue.takeWaiting() { job.answer?.settle(.unknown) }
         case .runDisconnected(let disconnection):
             self.offer(.disconnected(disconnection))
         case .forceDisconnected(let disconnection):

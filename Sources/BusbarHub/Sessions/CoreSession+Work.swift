@@ -63,7 +63,7 @@ extension CoreSession {
         // Why: an event that takes long is still running when it would be forced.
         guard !self.isDisconnecting else { return }
         self.isDisconnecting = true
-        self.runtime.services.metrics.disconnected.increment()
+        self.runtime.services.connectionEnded(self.context.id, disconnection)
         self.context.end()
         let hub = self.hub, context = self.context, runtime = self.runtime, door = self.door
         let loop = self.loop.eventLoop

@@ -39,6 +39,14 @@ final class Rosters: Sendable {
         self.forEach { roster, _ in roster.stop() }
     }
 
+    func count() async -> Int {
+        var count = 0
+        for box in self.boxes.values {
+            count += (try? await box.eventLoop.submit { box.value.count }.get()) ?? 0
+        }
+        return count
+    }
+
     private func forEach(_ body: @escaping @Sendable (Roster, any EventLoop) -> Void) {
         for box in self.boxes.values {
             box.eventLoop.execute { body(box.value, box.eventLoop) }
