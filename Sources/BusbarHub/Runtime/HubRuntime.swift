@@ -150,17 +150,13 @@ public final class HubRuntime: Sendable {
 
     /// What the event loops keep.
     func loopCensus() async -> RuntimeCensus {
-        var census = RuntimeCensus()
+        let census = Mutex(RuntimeCensus())
         for handle in self.loops {
-            let before = census
-            census =
-                (try? await handle.eventLoop.submit {
-                    var census = before
-                    handle.session.value.count(into: &census)
-                    return census
-                }.get()) ?? before
+            try? await handle.eventLoop.submit {
+                census.withLock { handle.session.value.count(into: &$0) }
+            }.get()
         }
-        return census
+        return census.withLock { $0 }
     }
 
     /// The part of the runtime that lives on an event loop; to be called there. The loop must be one of the runtime's.

@@ -268,9 +268,9 @@ final class ClassicSession {
         switch effect {
         case .sendInit:
             guard let channel = self.channel else { return }
+            let place = self.placeOfClient(on: channel)
             self.recipient?.isListening = true
-            let isPoll = channel.framing == .longPolling
-            self.sendEnvelope(cursor: isPoll ? channel.cursor : self.loop.cursor, isInitialized: true)
+            self.sendEnvelope(cursor: place, isInitialized: true)
         case .catchUp:
             self.beginCatchUp()
         case .runConnected:

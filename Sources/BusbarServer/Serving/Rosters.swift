@@ -1,6 +1,7 @@
 import Metrics
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// The roster of each event loop.
 final class Rosters: Sendable {
@@ -40,11 +41,13 @@ final class Rosters: Sendable {
     }
 
     func count() async -> Int {
-        var count = 0
+        let count = Mutex(0)
         for box in self.boxes.values {
-            count += (try? await box.eventLoop.submit { box.value.count }.get()) ?? 0
+            try? await box.eventLoop.submit {
+                count.withLock { $0 += box.value.count }
+            }.get()
         }
-        return count
+        return count.withLock { $0 }
     }
 
     private func forEach(_ body: @escaping @Sendable (Roster, any EventLoop) -> Void) {

@@ -34,6 +34,8 @@ struct CaseHub: Hub {
             await self.gate.pass()
             self.diary.write("greeted")
         }
+        if self.context.request.query["refuse"] != nil { throw HubError("not you") }
+        if self.context.request.query["wait"] != nil { await self.gate.pass() }
         if self.context.request.query["ping"] != nil {
             try await self.groups.add(self.context.id, to: "pinged")
             try await self.ping()

@@ -52,6 +52,50 @@ struct EachTransportTests {
     }
 
     @Test(
+        "29 31 T12 before 1.4 are never initialized when their event fails: each receive request fails and leaves nothing",
+        arguments: ClassicTransport.allCases)
+    func neverInitialized(transport: ClassicTransport) async throws {
+        try await TestServer.cases { server, diary, _ in
+            let client = try await transport.client(server, version: "1.3", more: "refuse=1")
+            try await client.open("connect")
+            await #expect(throws: (any Error).self) { try await client.envelope() }
+            client.close()
+            try await server.waitUntilNothingIsLeft()
+            #expect(diary.all == ["connected", "disconnected refused"])
+        }
+    }
+
+    @Test(
+        "32 45 before 1.4 a poll that is answered before the connected event has ended is followed by one with the init message"
+    )
+    func initInSecondAnswer() async throws {
+        try await TestServer.cases { server, diary, gate in
+            let client = try await ClassicTransport.longPolling.client(server, version: "1.3", more: "wait=1")
+            let other = try await ClassicTransport.serverSentEvents.started(server)
+            func poll(_ cursor: String) async throws -> RawStream {
+                try await RawStream.open(
+                    server, "/signalr/poll?\(client.query)&messageId=\(ClassicClient.encoded(cursor))")
+            }
+            let first = try await RawStream.open(server, "/signalr/connect?\(client.query)")
+            try await server.wait(for: "the event") { diary.count("connected") == 2 }
+            let second = try await RawStream.open(server, "/signalr/connect?\(client.query)")
+            var answer = try await first.rest()
+            #expect(!answer.contains(#""S":1"#))
+            let third = try await poll(try #require(ClassicClient.field("C", in: answer)))
+            #expect(try await !second.rest().contains(#""S":1"#))
+            _ = try await other.result(of: "send", #"["early"]"#)
+            answer = try await third.rest()
+            #expect(answer.contains("early") && !answer.contains(#""S":1"#))
+            gate.open()
+            answer = try await poll(try #require(ClassicClient.field("C", in: answer))).rest()
+            #expect(answer.contains(#""S":1"#) && !answer.contains("early"))
+            let last = try await poll(try #require(ClassicClient.field("C", in: answer)))
+            _ = try await other.result(of: "send", #"["last"]"#)
+            #expect(try await last.rest().split(separator: "messageReceived").count == 2)
+        }
+    }
+
+    @Test(
         "38 41 T11 abort gets an empty answer, ends the channel, and has the event tell of the client's wish, once",
         arguments: ClassicTransport.allCases)
     func abort(transport: ClassicTransport) async throws {
