@@ -212,7 +212,7 @@ let package = Package(
             dependencies: [
                 "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer", .nioCore,
                 .nioPosix,
-                .logging, .lifecycle,
+                .logging, .lifecycle, .metrics, .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]
         ),
     ]

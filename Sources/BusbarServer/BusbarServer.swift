@@ -29,7 +29,7 @@ public final class BusbarServer: Service {
 
     private let configuration: ServerConfiguration
     private let bus: Bus
-    private let runtime: HubRuntime
+    package let runtime: HubRuntime
     private let router: Router
     private let work = WorkQueue()
     private let connections: OpenConnections
@@ -230,6 +230,14 @@ extension BusbarServer {
     public func persistentConnection(at path: String) -> PersistentConnectionContext? {
         self.runtime.persistentConnection(at: path)
     }
+}
+
+extension BusbarServer {
+    /// Connections of clients that are open, whatever they speak.
+    package var connectionCount: Int { self.connections.count }
+
+    /// Connections whose deadlines are watched: as many as are open, once all that has happened has been processed.
+    package func watchedConnectionCount() async -> Int { await self.rosters.count() }
 }
 
 extension BusbarServer {

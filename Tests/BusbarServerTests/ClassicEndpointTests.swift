@@ -61,7 +61,7 @@ struct ClassicEndpointTests {
     }
 
     @Test(
-        "answers what is wrong in the order of its checks, with the reference's words",
+        "§1.9 answers what is wrong in the order of its checks, with the reference's words",
         arguments: [
             ("connect", "", 400, "Protocol error: Unknown transport."),
             ("connect", "transport=carrierPigeon", 400, "Protocol error: Unknown transport."),
@@ -103,7 +103,7 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("8 9 10 a token is its user's, whose name may have colons and any letter case")
+    @Test("8 9 10 T20 a token is its user's, whose name may have colons and any letter case")
     func users() async throws {
         try await TestServer.run({
             $0.authenticator = { request in request.headers["x-user"].map { Principal(name: $0) } }
@@ -191,7 +191,7 @@ struct ClassicEndpointTests {
     }
 
     @Test(
-        "18 the protocol version is the client's, kept within what is supported",
+        "18 T1 the protocol version is the client's, kept within what is supported",
         arguments: [
             ("", "1.2"), ("&clientProtocol=.8", "1.2"), ("&clientProtocol=abc", "1.2"), ("&clientProtocol=1.4", "1.4"),
             ("&clientProtocol=1.2.5", "1.2.5"), ("&clientProtocol=1.9", "1.9"), ("&clientProtocol=9.0", "2.1"),
@@ -203,7 +203,7 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("17 19 negotiate tells everything clients need and no more")
+    @Test("19 T2 T3 negotiate tells everything clients need and no more, and the path that it was asked at")
     func negotiation() async throws {
         try await TestServer.run { server in
             let response = try await server.get("/SignalR/js/negotiate?clientProtocol=2.1")
@@ -248,7 +248,7 @@ struct ClassicEndpointTests {
     }
 
     @Test(
-        "connectionData is read as clients write it",
+        "T8 connectionData is read as clients write it",
         arguments: [
             "", "%5B%5D", "[%7B%22Name%22:%22EchoHub%22%7D]", "%5B%7B%22name%22%3A+%22echohub%22%7D%5D",
         ])
@@ -259,7 +259,7 @@ struct ClassicEndpointTests {
         }
     }
 
-    @Test("40 41 abort is answered 200, by GET and by POST, for connections that are gone or never were")
+    @Test("40 41 T11 abort is answered 200, by GET and by POST, for connections that are gone or never were")
     func abort() async throws {
         try await TestServer.run { server in
             let query = try await ClassicClient.negotiate(server)

@@ -208,7 +208,7 @@ struct ClassicModelTests {
         }
     }
 
-    @Test("§7.5 an endpoint decides who may use it: 401 for nobody, 403 for somebody, on any request")
+    @Test("classic 16, §7.5: an endpoint decides who may use it: 401 for nobody, 403 for somebody, on any request")
     func authorizeRequest() async throws {
         try await self.run { server in
             for (fields, status) in [([], 401), (Self.stranger, 403), (Self.member, 200)] {

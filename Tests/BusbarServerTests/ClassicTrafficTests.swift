@@ -45,7 +45,7 @@ struct ClassicTrafficTests {
         }
     }
 
-    @Test("get results of their calls with the id they sent")
+    @Test("64 T19 get results of their calls with the id they sent, whatever the case of the method")
     func results() async throws {
         try await TestServer.run { server in
             let client = try await StartedClassicClient.open(server)
@@ -128,7 +128,7 @@ struct ClassicTrafficTests {
         }
     }
 
-    @Test("are replaced by a second connect with the same token")
+    @Test("T13 are replaced by a second connect with the same token")
     func replaced() async throws {
         try await TestServer.run { server in
             let client = try await StartedClassicClient.open(server)
@@ -138,7 +138,7 @@ struct ClassicTrafficTests {
         }
     }
 
-    @Test("that return with their cursor get what they missed, and no init message")
+    @Test("46 49 that return with their cursor get what they missed, and no init message")
     func reconnect() async throws {
         try await TestServer.run { server in
             let client = try await StartedClassicClient.open(server)

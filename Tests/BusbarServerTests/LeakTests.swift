@@ -17,13 +17,16 @@ struct WatchedHub: Hub {
     }
 
     static var name: String { "echoHub" }
-    static var methods: [HubMethod<Self>] { [HubMethod("keep", keep)] }
+    static var methods: [HubMethod<Self>] { [HubMethod("keep", keep), HubMethod("linger", linger)] }
 
     /// Ties the connection to itself, as far as an app can.
     func keep(text: String) async throws {
         self.context.items[ItemKey<String>("text")] = text
         try await self.groups.add(self.context.id, to: text)
     }
+
+    /// Ends only with its connection.
+    func linger() async { await self.context.aborted() }
 
     func connected() async throws { self.census.came(self.context) }
     func disconnected(_ ending: Disconnection) async { self.census.left() }
@@ -84,7 +87,75 @@ struct LeakTests {
             #expect(census.arrivals == Self.cycles)
             #expect(census.leaves == Self.cycles)
             #expect(census.inMemory == 0)
+            try await server.waitUntilNothingIsLeft()
         }
+    }
+
+    @Test("hundreds over each classic transport, however they end, leave no session, registry entry, socket or context")
+    func classicTransports() async throws {
+        var settings = HubConfiguration()
+        settings.classic.disconnectTimeout = .seconds(6)
+        settings.classic.keepAlive = .seconds(2)
+        let census = Census()
+        try await TestServer.run(
+            hubs: [.hub(WatchedHub.self, path: "/echo") { WatchedHub($0, census: census) }], hubConfiguration: settings
+        ) { server in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for transport in ClassicTransport.allCases {
+                    for worker in 0..<2 {
+                        group.addTask {
+                            for index in 0..<120 { try await Self.oneLife(server, transport, index * 2 + worker) }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            try await server.waitUntilNothingIsLeft()
+            // Why more: of who never started only the end is told.
+            #expect(census.leaves >= census.arrivals)
+            #expect(census.inMemory == 0)
+        }
+    }
+
+    /// One connection, from its beginning to one of the ends that there are.
+    private static func oneLife(_ server: TestServer, _ transport: ClassicTransport, _ index: Int) async throws {
+        let client = try await transport.client(server)
+        try await client.connect()
+        switch index % 6 {
+        case 0:
+            // Aborted while its receive channel is open.
+            _ = try await client.started().result(of: "keep", "[\"group \(index)\"]")
+            if transport == .longPolling { try await client.open("poll") }
+            _ = try await client.abort()
+            try await client.rest()
+        case 1:
+            // Gone before it was started, without a word.
+            break
+        case 2:
+            // Back and gone, then aborted.
+            _ = try await client.started()
+            client.close()
+            try await client.open("reconnect")
+            client.close()
+            _ = try await client.abort()
+        case 3:
+            // Aborted in the middle of a call.
+            async let result = client.started().result(of: "linger")
+            _ = try await client.abort()
+            // Why any end: a socket is closed with the call unanswered.
+            _ = try? await result
+        case 4:
+            // Replaced by itself, then aborted; the second abort finds nobody.
+            client.close()
+            try await client.open("connect")
+            for _ in 0..<2 { _ = try await client.abort() }
+        default:
+            // Gone in the middle of the next request, without a word.
+            let raw = try await server.connect()
+            try await raw.send("POST /signalr/send?\(client.query) HTTP/1.1\r\nContent-Length: 100\r\n\r\ndata=")
+            raw.close()
+        }
+        client.close()
     }
 
     private static func core(_ server: TestServer, _ index: Int) async throws {

@@ -25,16 +25,25 @@ ENVELOPES = {
 class Refused(Exception):
     """A status other than 200."""
 
+    def __init__(self, what, status, text):
+        super().__init__(f"{what}: {status} {text}")
+        self.status, self.text = status, text
+
 
 class RequestsClient:
-    """Connected and started when the initialiser returns. Its receive requests are read by a thread of its own."""
+    """Connected and started when the initialiser returns. Its receive requests are read by a thread of its own.
 
-    def __init__(self, transport, *urls, version="1.5"):
+    What it hears are calls of `heard`: texts, or messages that have one.
+    """
+
+    def __init__(self, transport, *urls, version="1.5", heard="messageReceived"):
         self.transport = transport
+        self._heard_method = heard
         self._version = version
         self._urls = itertools.cycle(urls)
         self._turn = threading.Lock()
-        self._changed = threading.Condition()
+        # Why reentrant: conditions look at what was heard, which takes it as well.
+        self._changed = threading.Condition(threading.RLock())
         self._messages = []
         self._calls = itertools.count()
         self._is_closing = False
@@ -69,7 +78,7 @@ class RequestsClient:
         connection.request("POST" if body is not None else "GET", self._target(what, **more), body=body)
         response = connection.getresponse()
         if response.status != 200:
-            raise Refused(f"{what} at {url}: {response.status} {response.read().decode()}")
+            raise Refused(f"{what} at {url}", response.status, response.read().decode())
         return url, response
 
     def _json(self, what, body=None):
@@ -112,7 +121,7 @@ class RequestsClient:
             envelope = json.loads(match[1])
             with self._changed:
                 self._initialised = self._initialised or envelope.get("S") == 1
-                self._messages += [each["A"] for each in envelope["M"] if each.get("M") == "messageReceived"]
+                self._messages += [each["A"] for each in envelope["M"] if each.get("M") == self._heard_method]
                 self.cursor = envelope["C"]
                 self.groups_token = envelope.get("G", self.groups_token)
                 self._changed.notify_all()
@@ -125,20 +134,40 @@ class RequestsClient:
     @property
     def heard(self):
         with self._changed:
-            return [text for [text] in self._messages]
+            return [value["text"] if isinstance(value, dict) else value for [value] in self._messages]
 
     def wait_to_hear(self, text):
-        self._wait(lambda: [text] in self._messages, f"'{text}'; heard {self.heard[-3:]}")
+        self._wait(lambda: text in self.heard, f"'{text}'; heard {self.heard[-3:]}")
 
     def wait_to_be_served_by(self, *urls):
         self._wait(lambda: set(urls) <= set(self.served_by), f"receive request at each of {urls}")
 
-    def call(self, method, *arguments):
+    def status(self, what, **more):
+        """The status of a request of this connection at the next node, and the text that came with it."""
+        try:
+            return 200, self._request(what, **more)[1].read().decode()
+        except Refused as refused:
+            return refused.status, refused.text
+
+    def call(self, method, *arguments, hub="chathub"):
         number = str(next(self._calls))
-        call = json.dumps({"H": "chathub", "M": method, "A": arguments, "I": number})
+        call = json.dumps({"H": hub, "M": method, "A": arguments, "I": number})
         answer = self._json("send", urllib.parse.urlencode({"data": call}))
         assert answer["I"] == number, answer
         return answer
+
+    def post(self, what, form, kind):
+        """Posts a form that is said to be of some type, at the next node; returns the body of the answer."""
+        url = self.next_url()
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=SECONDS)
+        connection.putrequest("POST", self._target(what))
+        if kind:
+            connection.putheader("Content-Type", kind)
+        connection.putheader("Content-Length", str(len(form)))
+        connection.endheaders(form.encode())
+        response = connection.getresponse()
+        assert response.status == 200
+        return response.read().decode()
 
     def drop(self):
         """Breaks the receive request off, as a network does."""

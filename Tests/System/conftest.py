@@ -101,10 +101,10 @@ def start_nodes(redis):
     """
     nodes = []
 
-    def start_nodes(count, options="", **environment):
-        environment |= {"BUSBAR_KEY": "a key of the tests' own"}
+    def start_nodes(count, options="", port=0, **environment):
         for _ in range(count):
-            nodes.append(Server(backplane=redis.url + options, **environment, BUSBAR_NODE=f"node {len(nodes)}"))
+            named = {"BUSBAR_KEY": "a key of the tests' own", "BUSBAR_NODE": f"node {len(nodes)}", **environment}
+            nodes.append(Server(port, redis.url + options, **named))
         return list(nodes)
 
     yield start_nodes

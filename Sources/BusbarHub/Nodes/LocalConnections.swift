@@ -2,7 +2,7 @@ import Synchronization
 
 /// Which connections this node has, asked from any thread.
 final class LocalConnections: Sendable {
-    private let core = Mutex<Set<String>>([])
+    let core = Mutex<Set<String>>([])
     private let classic: ClassicDirectory
 
     init(classic: ClassicDirectory) {

@@ -148,6 +148,17 @@ public final class HubRuntime: Sendable {
         return count
     }
 
+    /// What the event loops keep.
+    func loopCensus() async -> RuntimeCensus {
+        let census = Mutex(RuntimeCensus())
+        for handle in self.loops {
+            try? await handle.eventLoop.submit {
+                census.withLock { handle.session.value.count(into: &$0) }
+            }.get()
+        }
+        return census.withLock { $0 }
+    }
+
     /// The part of the runtime that lives on an event loop; to be called there. The loop must be one of the runtime's.
     func sessionLoop(on eventLoop: any EventLoop) -> SessionLoop {
         self.handle(on: eventLoop).session.value

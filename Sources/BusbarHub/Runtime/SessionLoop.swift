@@ -56,6 +56,9 @@ final class SessionLoop {
     }
 
     var sessionCount: Int { self.owners.count }
+    var recipientCount: Int { self.recipients.count { $0 != nil } }
+    var topicCount: Int { self.audiences.topicCount }
+    var arrivalCount: Int { self.arrivals.count }
 
     func tick(now: NIODeadline) {
         self.runArrivals { $0.deadline <= now }

@@ -20,9 +20,9 @@ package enum ClassicSend: Hashable, Sendable {
     case failed
     /// As many calls of the connection wait as may: answer 503.
     case busy
-    /// No node has such a connection.
+    /// No node has such a connection, or it ended before the call was begun: answer 404.
     case unknown
-    /// The node of the connection is gone or did not answer: whether the call has run is unknown. Answer 503.
+    /// The node of the connection stops, is gone or did not answer: whether the call has run is unknown. Answer 503.
     case unreachable
 }
 
@@ -154,11 +154,11 @@ enum ClassicAnswer: Sendable {
     case channel(ClassicLifecycle.Channel)
     case reply(ClassicReply)
 
-    /// Says why the call is not carried out, to who can be told.
-    func refuse(_ why: ClassicSend) {
+    /// What became of the call when no channel has a part in it: tells whoever waits for the answer to a request.
+    func settle(_ outcome: ClassicSend) {
         switch self {
         case .channel: break
-        case .reply(let reply): reply.resume(why)
+        case .reply(let reply): reply.resume(outcome)
         }
     }
 }

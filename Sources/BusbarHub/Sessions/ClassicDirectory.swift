@@ -18,7 +18,7 @@ final class ClassicDirectory: Sendable {
         case full
     }
 
-    private struct Home {
+    struct Home {
         var handle: LoopHandle
         var newest: ClassicLifecycle.Channel
         /// Whether requests of other nodes about the connection are for this one: not yet, as long as the node that had
@@ -26,14 +26,14 @@ final class ClassicDirectory: Sendable {
         var isOwned: Bool
     }
 
-    private struct State {
+    struct State {
         var tickets: [String: Ticket] = [:]
         var homes: [Ticket: Home] = [:]
         var last: Ticket = 0
     }
 
     private let limit: Int
-    private let state = Mutex(State())
+    let state = Mutex(State())
 
     /// - Parameter limit: how many connections there may be, those that are ending included.
     init(limit: Int) {

@@ -69,9 +69,7 @@ package struct ClassicLifecycle: Sendable {
 
     private enum Connected: Sendable {
         case not
-        /// The event is under way; its end sends the init message if the channel of a client without `/start` waits
-        /// for it.
-        case running(isInitDue: Bool)
+        case running
         case done
         case failed
     }
@@ -79,6 +77,8 @@ package struct ClassicLifecycle: Sendable {
     private let timeouts: Timeouts
     private var state = State.new
     private var connected = Connected.not
+    /// Whether a client without `/start` waits for its init message, which follows the connected event.
+    private var isInitDue = false
     private var isPolling = false
     private var lastKeepAlive = NIODeadline.uptimeNanoseconds(0)
 
@@ -121,25 +121,36 @@ package struct ClassicLifecycle: Sendable {
         self.lastKeepAlive = now
         switch opening {
         case .connect(delayedStart: true):
+            self.isInitDue = false
             return [.sendInit]
         case .connect(delayedStart: false):
-            switch self.connected {
-            case .not:
-                self.connected = .running(isInitDue: true)
-                return [.runConnected]
-            case .running:
-                self.connected = .running(isInitDue: true)
-                return []
-            case .done, .failed:
-                return [.sendInit]
-            }
+            return self.legacyConnect()
         case .reconnect:
             // Why: the connected event ran where the client was before, so this node never runs it.
             if isNew { self.connected = .done }
+            self.isInitDue = false
             return [.catchUp, .runReconnected]
         case .poll:
             if isNew { self.connected = .done }
-            return [.catchUp]
+            // Why: the event may have ended while the client was between two polls.
+            guard self.isInitDue, case .done = self.connected else { return [.catchUp] }
+            self.isInitDue = false
+            return [.sendInit]
+        }
+    }
+
+    private mutating func legacyConnect() -> [Effect] {
+        switch self.connected {
+        case .not:
+            self.isInitDue = true
+            self.connected = .running
+            return [.runConnected]
+        case .running:
+            self.isInitDue = true
+            return []
+        case .done, .failed:
+            self.isInitDue = false
+            return [.sendInit]
         }
     }
 
@@ -156,7 +167,7 @@ package struct ClassicLifecycle: Sendable {
         guard !self.isOver else { return [.answerStart(succeeded: false)] }
         switch self.connected {
         case .not:
-            self.connected = .running(isInitDue: false)
+            self.connected = .running
             return [.runConnected]
         case .running:
             return []
@@ -168,11 +179,15 @@ package struct ClassicLifecycle: Sendable {
     }
 
     package mutating func connectedFinished(succeeded: Bool, now: NIODeadline) -> [Effect] {
-        guard case .running(let isInitDue) = self.connected else { return [] }
+        guard case .running = self.connected else { return [] }
         self.connected = succeeded ? .done : .failed
         let answer = Effect.answerStart(succeeded: succeeded)
-        guard isInitDue, !self.isOver else { return [answer] }
-        if succeeded { return self.channel == nil ? [answer] : [answer, .sendInit] }
+        guard self.isInitDue, !self.isOver else { return [answer] }
+        if succeeded {
+            guard self.channel != nil else { return [answer] }
+            self.isInitDue = false
+            return [answer, .sendInit]
+        }
         return [answer, .endChannel(.failed)] + self.end(Disconnection(.refused), now: now)
     }
 

@@ -98,6 +98,7 @@ extension ClassicSession {
         self.report(page.gaps)
         let records = page.messages.compactMap { try? HubRecord(decoding: $0.payload) }
         let (messages, groups) = ReplayFilter.resolve(records, before: catchUp.groups, now: self.state.groups)
+        if !messages.isEmpty { self.runtime.services.metrics.delivered.increment(by: messages.count) }
         let isNewHere = self.learn(groups, from: records, catchUp)
         if page.frontier == upTo && !isNewHere && self.hasRoom(forHeld: heldBytes) {
             self.catchUp = nil

@@ -7,10 +7,10 @@ import NIOCore
 /// Calls and events of a classic connection.
 extension ClassicSession {
     func received(_ text: ByteBuffer, answer: ClassicAnswer) {
-        guard self.state.lifecycle.takesCalls else { return answer.refuse(.unknown) }
+        guard self.state.lifecycle.takesCalls else { return answer.settle(.unknown) }
         switch answer {
         case .channel(let number): guard number == self.channel?.number else { return }
-        case .reply: if self.state.queue.isFull { return answer.refuse(.busy) }
+        case .reply: if self.state.queue.isFull { return answer.settle(.busy) }
         }
         self.runtime.services.metrics.messagesFromClients.increment()
         if let endpoint = self.state.hubs.first, endpoint.isPersistentConnection {
@@ -23,7 +23,7 @@ extension ClassicSession {
         do throws(ProtocolError) {
             invocation = try ClassicJSON.parseInvocation(text)
         } catch {
-            if case .reply = answer { return answer.refuse(.malformed(error.detail)) }
+            if case .reply = answer { return answer.settle(.malformed(error.detail)) }
             guard let id = ClassicJSON.invocationID(in: text) else { return }
             let isDetailed = self.runtime.configuration.detailedErrors
             return self.answer(answer, id, .failure(isDetailed ? error.detail : "The call could not be read."))
@@ -32,8 +32,8 @@ extension ClassicSession {
             self.runtime.services.metrics.unresolvedHubs.increment()
             let failure = HubFailure(.unknownMethod, "'\(invocation.hub)' Hub could not be resolved.")
             // Why: requests fail as the reference's do; on a socket its client would wait in vain.
-            if case .reply = answer { return answer.refuse(.malformed("There is no such hub.")) }
-            return self.answer(answer, invocation.invocationID, .failure(self.text(failure, invocation)))
+            if case .reply = answer { return answer.settle(.malformed("There is no such hub.")) }
+            return self.answer(answer, invocation.invocationID, .failure(Self.text(failure, invocation, self.runtime)))
         }
         invocation.arguments = invocation.arguments.copy()
         invocation.state = invocation.state?.copy()
@@ -85,7 +85,11 @@ extension ClassicSession {
                 let outcome = await hub.invoke(call, context: context, publisher: publisher)
                 let state = exchange.stateChanges
                 let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
-                route.perform { $0.callFinished(invocation, outcome, state: state, answer, after: place) }
+                route.perform {
+                    $0.callFinished(invocation, outcome, state: state, answer, after: place)
+                } otherwise: {
+                    Self.callOutlived(context, invocation, outcome, state: state, answer, runtime)
+                }
             }
         case .data(let data, let endpoint, let answer):
             runtime.services.metrics.invocations.increment()
@@ -93,7 +97,11 @@ extension ClassicSession {
                 let publisher = NotingPublisher(runtime)
                 let outcome = await endpoint.receive(data, context: context, publisher: publisher)
                 let place = publisher.hasPublished ? runtime.services.bus.publishedFrontier : nil
-                route.perform { $0.dataTaken(outcome, answer, after: place) }
+                route.perform {
+                    $0.dataTaken(outcome, answer, after: place)
+                } otherwise: {
+                    answer.settle(Self.send(outcome))
+                }
             }
         case .woundUp:
             self.perform(self.state.lifecycle.woundUp())
@@ -152,20 +160,27 @@ extension ClassicSession {
         _ invocation: ClassicInvocation, _ outcome: InvocationOutcome, state: JSONValueText?,
         _ answer: ClassicAnswer, after place: Frontier?
     ) {
-        let (found, failure) = self.result(of: invocation, outcome)
-        var result = found
-        result.state = state
+        let (result, failure) = Self.result(of: invocation, outcome, state: state, self.runtime)
         self.deliver(Self.send(invocation.invocationID, result), answer, after: place)
         self.workFinished(failure, "a call failed")
     }
 
+    /// A call that took longer than its connection was waited for is answered all the same: it has run.
+    private static func callOutlived(
+        _ context: ConnectionContext, _ invocation: ClassicInvocation, _ outcome: InvocationOutcome,
+        state: JSONValueText?, _ answer: ClassicAnswer, _ runtime: HubRuntime
+    ) {
+        let (result, failure) = Self.result(of: invocation, outcome, state: state, runtime)
+        answer.settle(Self.send(invocation.invocationID, result))
+        if let failure {
+            runtime.services.note(
+                failure, "a call failed behind its connection's end", connection: context.id, hub: invocation.hub)
+        }
+    }
+
     /// The direct answer to data is a message of its own, outside envelopes.
     private func dataTaken(_ outcome: InvocationOutcome, _ answer: ClassicAnswer, after place: Frontier?) {
-        switch outcome {
-        case .void: self.deliver(.nothing, answer, after: place)
-        case .value(let value): self.deliver(.result(value.bytes), answer, after: place)
-        case .failed: self.deliver(.failed, answer, after: place)
-        }
+        self.deliver(Self.send(outcome), answer, after: place)
         var failure: HubFailure?
         if case .failed(let why) = outcome { failure = why }
         self.workFinished(failure, "data of a client could not be handled")
@@ -187,20 +202,27 @@ extension ClassicSession {
     /// How long a result waits for messages that the broker has taken and not delivered.
     private static let longestLag = TimeAmount.seconds(5)
 
-    private func result(
-        of invocation: ClassicInvocation, _ outcome: InvocationOutcome
+    private static func result(
+        of invocation: ClassicInvocation, _ outcome: InvocationOutcome, state: JSONValueText?, _ runtime: HubRuntime
     ) -> (ClassicResult, HubFailure?) {
+        var result: ClassicResult
+        var failure: HubFailure?
         switch outcome {
-        case .void: (.success(), nil)
-        case .value(let value): (.success(value), nil)
+        case .void: result = .success()
+        case .value(let value): result = .success(value)
         case .failed(let why):
-            (.failure(self.text(why, invocation), isHubError: why.isHubError, data: why.data), why)
+            result = .failure(Self.text(why, invocation, runtime), isHubError: why.isHubError, data: why.data)
+            failure = why
         }
+        result.state = state
+        return (result, failure)
     }
 
-    private func text(_ failure: HubFailure, _ invocation: ClassicInvocation) -> String {
+    private static func text(
+        _ failure: HubFailure, _ invocation: ClassicInvocation, _ runtime: HubRuntime
+    ) -> String {
         failure.classicText(
-            hub: invocation.hub, method: invocation.method, detailed: self.runtime.configuration.detailedErrors)
+            hub: invocation.hub, method: invocation.method, detailed: runtime.configuration.detailedErrors)
     }
 
     private func answer(_ answer: ClassicAnswer, _ id: String?, _ result: ClassicResult) {
@@ -224,6 +246,14 @@ extension ClassicSession {
         id.map { .result(ClassicFrames.result(result, invocationID: $0)) } ?? .nothing
     }
 
+    private static func send(_ outcome: InvocationOutcome) -> ClassicSend {
+        switch outcome {
+        case .void: .nothing
+        case .value(let value): .result(value.bytes)
+        case .failed: .failed
+        }
+    }
+
     private func workFinished(_ failure: HubFailure?, _ what: Logger.Message) {
         if let failure { self.note(failure, what) }
         guard !self.state.isForced else { return }
@@ -243,7 +273,10 @@ struct ClassicRoute: Sendable {
     let directory: ClassicDirectory
     let ticket: ClassicDirectory.Ticket
 
-    func perform(_ body: @escaping @Sendable (ClassicSession) -> Void) {
-        self.directory.perform(self.ticket) { if let session = $0 { body(session) } }
+    /// - Parameter otherwise: what is done instead when the connection is over and forgotten.
+    func perform(
+        _ body: @escaping @Sendable (ClassicSession) -> Void, otherwise: @escaping @Sendable () -> Void = {}
+    ) {
+        self.directory.perform(self.ticket) { if let session = $0 { body(session) } else { otherwise() } }
     }
 }

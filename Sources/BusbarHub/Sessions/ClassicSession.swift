@@ -268,9 +268,9 @@ final class ClassicSession {
         switch effect {
         case .sendInit:
             guard let channel = self.channel else { return }
+            let place = self.placeOfClient(on: channel)
             self.recipient?.isListening = true
-            let isPoll = channel.framing == .longPolling
-            self.sendEnvelope(cursor: isPoll ? channel.cursor : self.loop.cursor, isInitialized: true)
+            self.sendEnvelope(cursor: place, isInitialized: true)
         case .catchUp:
             self.beginCatchUp()
         case .runConnected:
@@ -301,7 +301,8 @@ final class ClassicSession {
         case .cancelWork:
             self.state.context.end()
         case .dropWaiting:
-            self.state.queue.removeWaiting()
+            // Why told: these were never begun, as if they had come a moment later.
+            for job in self.state.queue.takeWaiting() { job.answer?.settle(.unknown) }
         case .runDisconnected(let disconnection):
             self.offer(.disconnected(disconnection))
         case .forceDisconnected(let disconnection):

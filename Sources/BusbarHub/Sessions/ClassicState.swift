@@ -12,6 +12,14 @@ struct ClassicState: Sendable {
         case disconnected(Disconnection)
         /// Nothing of a connection that moved away is left to do.
         case woundUp
+
+        /// Where the outcome goes, of what a client waits for.
+        var answer: ClassicAnswer? {
+            switch self {
+            case .call(_, _, let answer), .data(_, _, let answer): answer
+            case .connected, .reconnected, .disconnected, .woundUp: nil
+            }
+        }
     }
 
     let context: ConnectionContext

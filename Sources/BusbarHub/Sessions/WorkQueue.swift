@@ -63,9 +63,15 @@ package struct WorkQueue<Item> {
     }
 
     /// Forgets what waits. The running item stays.
-    package mutating func removeWaiting() {
-        self.waiting.removeAll()
-        self.waitingBytes = 0
+    package mutating func removeWaiting() { _ = self.takeWaiting() }
+
+    /// Hands out what waits, which is not started any more. The running item stays.
+    package mutating func takeWaiting() -> [Item] {
+        defer {
+            self.waiting.removeAll()
+            self.waitingBytes = 0
+        }
+        return self.waiting.map(\.item)
     }
 }
 

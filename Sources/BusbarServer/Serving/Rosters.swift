@@ -1,6 +1,7 @@
 import Metrics
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// The roster of each event loop.
 final class Rosters: Sendable {
@@ -37,6 +38,16 @@ final class Rosters: Sendable {
 
     func stop() {
         self.forEach { roster, _ in roster.stop() }
+    }
+
+    func count() async -> Int {
+        let count = Mutex(0)
+        for box in self.boxes.values {
+            try? await box.eventLoop.submit {
+                count.withLock { $0 += box.value.count }
+            }.get()
+        }
+        return count.withLock { $0 }
     }
 
     private func forEach(_ body: @escaping @Sendable (Roster, any EventLoop) -> Void) {

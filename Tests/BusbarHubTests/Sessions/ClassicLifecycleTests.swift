@@ -40,6 +40,18 @@ struct ClassicLifecycleTests {
         expect(legacy.connectedFinished(succeeded: true, now: self.start).last == .sendInit)
     }
 
+    @Test("case 32: a client before 1.4 that is between two polls when its event ends is initialized by the next poll")
+    func lateInit() {
+        var life = ClassicLifecycle(timeouts: .init())
+        expect(
+            life.channelOpened(1, .connect(delayedStart: false), isPolling: true, now: self.start) == [.runConnected])
+        expect(life.channelLost(1, now: self.start) == [.goAway])
+        expect(life.connectedFinished(succeeded: true, now: self.start) == [.answerStart(succeeded: true)])
+        expect(life.channelOpened(2, .poll, isPolling: true, now: self.start) == [.sendInit])
+        expect(life.channelLost(2, now: self.start) == [.goAway])
+        expect(life.channelOpened(3, .poll, isPolling: true, now: self.start) == [.catchUp])
+    }
+
     @Test("a reconnect catches up, runs its event, and sends no init; an unknown id never runs the connected event")
     func reconnect() {
         var life = ClassicLifecycle(timeouts: .init())

@@ -2,6 +2,24 @@ import BusbarHub
 import NIOCore
 import Testing
 
+/// Sends to others, but for some.
+private struct OthersHub: Hub {
+    let call: HubCall
+    init(_ call: HubCall) { self.call = call }
+
+    static var methods: [HubMethod<Self>] {
+        [HubMethod("inGroup", inGroup), HubMethod("inGroups", inGroups), HubMethod("allExcept", allExcept)]
+    }
+
+    func inGroup(group: String, text: String) async throws {
+        try await self.clients.othersInGroup(group).received(text)
+    }
+    func inGroups(groups: [String], text: String) async throws {
+        try await self.clients.othersInGroups(groups).received(text)
+    }
+    func allExcept(id: String, text: String) async throws { try await self.clients.allExcept(id).received(text) }
+}
+
 @Suite("A classic session", .timeLimit(.minutes(1)))
 struct ClassicSessionTests {
     @Test("case 27: S:1 comes at once and without the connected event, which runs at /start and only once")
@@ -249,6 +267,22 @@ struct ClassicSessionTests {
             #expect(try await a.messages(until: #"["end"]"#) == [#"["user"]"#, #"["end"]"#])
             #expect(try await b.messages(until: #"["end"]"#) == [#"["others"]"#, #"["user"]"#, #"["end"]"#])
             #expect(try await c.messages(until: #"["end"]"#) == [#"["others"]"#, #"["end"]"#])
+        }
+    }
+
+    @Test("case 59: others in a group, in groups, and all but one: the caller or excepted gets nothing, others one")
+    func exceptions() async throws {
+        try await Room.open(hubs: [.hub(OthersHub.self)]) { room in
+            let (a, _) = try await room.started("a", hubs: ["othershub"])
+            let (b, _) = try await room.started("b", hubs: ["othershub"])
+            let groups = try #require(room.runtime.context(for: OthersHub.self)).groups
+            for (id, group) in [("a", "g"), ("b", "g"), ("a", "h"), ("b", "i")] { try await groups.add(id, to: group) }
+            try await a.call("inGroup", #"["g","1"]"#, hub: "othershub")
+            try await a.call("inGroups", #"[["h","i"],"2"]"#, hub: "othershub")
+            try await a.call("allExcept", #"["b","3"]"#, hub: "othershub")
+            try await a.call("allExcept", #"["nobody","end"]"#, hub: "othershub")
+            #expect(try await a.messages(until: #"["end"]"#) == [#"["3"]"#, #"["end"]"#])
+            #expect(try await b.messages(until: #"["end"]"#) == [#"["1"]"#, #"["2"]"#, #"["end"]"#])
         }
     }
 

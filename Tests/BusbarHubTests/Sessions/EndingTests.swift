@@ -54,6 +54,31 @@ struct EndingTests {
         }
     }
 
+    @Test("§4.5 a posted call that outlives its connection is answered with its result; one that waited has not run")
+    func postedCalls() async throws {
+        var configuration = HubConfiguration()
+        configuration.queuedInvocationLimit = 1
+        try await Room.open(configuration: configuration) { room in
+            let (peer, _) = try await room.started("a")
+            let call = ByteBuffer(string: #"{"H":"testhub","M":"wait","A":["x"],"I":1}"#)
+            async let running = room.runtime.classic.send(id: "a", payload: call)
+            await room.journal.wait(for: "began x")
+            let next = ByteBuffer(string: #"{"H":"testhub","M":"nothing","A":[],"I":2}"#)
+            async let waiting = room.runtime.classic.send(id: "a", payload: next)
+            // Why: with one call waiting the queue is full, and the channel isn't read.
+            while peer.sink.pauses == 0 { await Task.yield() }
+            await room.runtime.classic.abort(id: "a")
+            #expect(await waiting == .unknown)
+            try await room.pass(.seconds(6))
+            await room.journal.wait(for: "disconnected a stoppedByClient")
+            while await room.runtime.sessionCount() > 0 {}
+            room.gate.open()
+            #expect(await running == .result(ByteBuffer(string: #"{"I":"1"}"#)))
+            #expect(room.journal.count("nothing") == 0)
+            while await room.runtime.census() != RuntimeCensus() {}
+        }
+    }
+
     @Test("a thousand connections of each generation leave no session, channel or context behind")
     func lettingGo() async throws {
         try await Room.open { room in
@@ -93,6 +118,7 @@ struct EndingTests {
             }
             while await room.runtime.sessionCount() > 0 {}
             for loop in room.loops.makeIterator() { try await loop.submit {}.get() }
+            #expect(await room.runtime.census() == RuntimeCensus())
             #expect(witnesses.count == 5_000)
             await witnesses.allGone()
         }

@@ -19,7 +19,7 @@ struct ClassicTextTests {
         #expect(ClassicVersion.resolve(asked, maximum: ClassicVersion(2, 0)).description == answered)
     }
 
-    @Test("classic 2.3: every generation's own version is echoed up to 2.1, and from 1.4 on the start is delayed")
+    @Test("classic 2.3, T1: every generation's own version is echoed up to 2.1, and from 1.4 on the start is delayed")
     func generations() {
         for version in ["1.2", "1.3", "1.4", "1.5", "2.0", "2.1"] {
             let resolved = ClassicVersion.resolve(version)

@@ -21,7 +21,7 @@ struct QueryParametersTests {
         #expect(query.pairs.count == 7)
     }
 
-    @Test("classic 1.2: brackets, quotes and colons that a client did not escape are themselves")
+    @Test("classic 1.2, T8: brackets, quotes and colons that a client did not escape are themselves")
     func unescaped() throws {
         let query = try QueryParameters(parsing: "connectionData=[%7B%22Name%22:%22ChatHub%22%7D]&x==a=b")
         #expect(query["connectionData"] == "[{\"Name\":\"ChatHub\"}]")

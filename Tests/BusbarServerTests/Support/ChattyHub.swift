@@ -1,3 +1,4 @@
+import Busbar
 import BusbarHub
 import BusbarServer
 import Synchronization
@@ -83,12 +84,13 @@ struct ChattyHub: Hub {
 extension TestServer {
     /// A server of the chatty hub.
     static func chat<Result: Sendable>(
-        _ settings: HubConfiguration = .init(), _ configure: (inout ServerConfiguration) -> Void = { _ in },
+        _ settings: HubConfiguration = .init(), bus: Bus? = nil,
+        _ configure: (inout ServerConfiguration) -> Void = { _ in },
         body: @escaping @Sendable (TestServer, Diary) async throws -> Result
     ) async throws -> Result {
         let diary = Diary()
         return try await Self.run(
-            hubs: [ChattyHub.registration(diary)], hubConfiguration: settings, configure
+            hubs: [ChattyHub.registration(diary)], hubConfiguration: settings, bus: bus, configure
         ) { server in
             try await body(server, diary)
         }

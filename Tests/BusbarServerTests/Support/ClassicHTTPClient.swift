@@ -50,13 +50,6 @@ final class ClassicHTTPClient: Sendable {
     var groupsToken: String? { self.state.withLock { $0.groupsToken } }
     var stream: RawStream? { self.state.withLock { $0.stream } }
 
-    /// Opens the receive channel and returns the first envelope.
-    @discardableResult
-    func connect() async throws -> String {
-        try await self.open("connect")
-        return try await self.envelope()
-    }
-
     func open(_ ending: String) async throws {
         var target = "/signalr/\(ending)?\(self.query)"
         if self.transport == .foreverFrame { target += "&frameId=1" }
@@ -86,14 +79,6 @@ final class ClassicHTTPClient: Sendable {
                 }
                 return envelope
             }
-        }
-    }
-
-    /// The next envelope that holds `text`.
-    func envelope(containing text: String) async throws -> String {
-        while true {
-            let envelope = try await self.envelope()
-            if envelope.contains(text) { return envelope }
         }
     }
 

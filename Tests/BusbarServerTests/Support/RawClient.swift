@@ -26,7 +26,7 @@ final class RawClient: Sendable {
             let inbox = Inbox()
             try channel.pipeline.syncOperations.addHandler(inbox)
             return RawClient(channel: channel, inbox: NIOLoopBound(inbox, eventLoop: channel.eventLoop))
-        }.get()
+        }.handedOver()
         return client
     }
 
@@ -35,7 +35,7 @@ final class RawClient: Sendable {
     }
 
     func send(_ bytes: ByteBuffer) async throws {
-        try await self.channel.writeAndFlush(bytes).get()
+        try await self.channel.writeAndFlush(bytes).handedOver()
     }
 
     /// Writes without waiting for the kernel to take it.
@@ -44,11 +44,11 @@ final class RawClient: Sendable {
     }
 
     func stopReading() async throws {
-        try await self.channel.setOption(.autoRead, value: false).get()
+        try await self.channel.setOption(.autoRead, value: false).handedOver()
     }
 
     func startReading() async throws {
-        try await self.channel.setOption(.autoRead, value: true).get()
+        try await self.channel.setOption(.autoRead, value: true).handedOver()
         self.channel.read()
     }
 
@@ -62,13 +62,13 @@ final class RawClient: Sendable {
         _ take: @escaping @Sendable (inout ByteBuffer, _ isClosed: Bool) throws -> Value?
     ) async throws -> Value {
         let eventLoop = self.channel.eventLoop
-        let promise = eventLoop.makePromise(of: Value.self)
+        let handover = Handover<Value>()
         let inbox = self.inbox
         eventLoop.execute {
             let timer = eventLoop.scheduleTask(in: timeout) {
                 let inbox = inbox.value
                 inbox.waiter = nil
-                promise.fail(TimedOut(waitedFor: what, have: String(inbox.describe.prefix(300))))
+                handover.put(.failure(TimedOut(waitedFor: what, have: String(inbox.describe.prefix(300)))))
             }
             inbox.value.wait { bytes, isClosed in
                 do {
@@ -78,15 +78,15 @@ final class RawClient: Sendable {
                         }
                         return false
                     }
-                    promise.succeed(value)
+                    handover.put(.success(value))
                 } catch {
-                    promise.fail(error)
+                    handover.put(.failure(error))
                 }
                 timer.cancel()
                 return true
             }
         }
-        return try await promise.futureResult.get()
+        return try await handover.value()
     }
 
     /// Waits until the server closes the connection and returns what it had sent before.

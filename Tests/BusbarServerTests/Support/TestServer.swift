@@ -4,15 +4,30 @@ import BusbarServer
 import Logging
 import NIOCore
 import ServiceLifecycle
+import Testing
 
 /// A server on a free port of the loopback interface for as long as a test's body runs.
 struct TestServer: Sendable {
     let port: Int
+    let server: BusbarServer
     private let group: ServiceGroup
 
     /// Asks the server to stop in good order. Returns at once.
     func stop() async {
         await self.group.triggerGracefulShutdown()
+    }
+
+    /// Waits until nothing of any connection is left: no session, no registry entry, no socket.
+    func waitUntilNothingIsLeft(sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        var left = ""
+        repeat {
+            let census = await self.server.runtime.census()
+            let open = self.server.connectionCount, watched = await self.server.watchedConnectionCount()
+            if census == RuntimeCensus(), open == 0, watched == 0 { return }
+            left = "\(census), \(open) open, \(watched) watched"
+        } while ContinuousClock.now < deadline
+        Issue.record("left behind: \(left)", sourceLocation: sourceLocation)
     }
 
     func connect() async throws -> RawClient {
@@ -31,6 +46,7 @@ struct TestServer: Sendable {
         persistentConnections: [PersistentConnectionRegistration] = [],
         pipeline: HubPipeline = .init(),
         hubConfiguration: HubConfiguration = .init(),
+        bus: Bus? = nil,
         _ configure: (inout ServerConfiguration) -> Void = { _ in },
         body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
@@ -40,7 +56,7 @@ struct TestServer: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         let server = try BusbarServer(
-            bus: TestBus.make(logger: logger), hubs: hubs, persistentConnections: persistentConnections,
+            bus: bus ?? TestBus.make(logger: logger), hubs: hubs, persistentConnections: persistentConnections,
             pipeline: pipeline, configuration: configuration, hubConfiguration: hubConfiguration, logger: logger)
         let port = try await server.bind()
         let group = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: logger))
@@ -51,7 +67,7 @@ struct TestServer: Sendable {
                 } catch is CancellationError {}
                 return nil
             }
-            tasks.addTask { try await body(TestServer(port: port, group: group)) }
+            tasks.addTask { try await body(TestServer(port: port, server: server, group: group)) }
             var found: Result?
             while let result = try await tasks.next() {
                 if let result {

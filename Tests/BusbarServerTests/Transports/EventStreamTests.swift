@@ -10,7 +10,7 @@ struct EventStreamTests {
         return (try await RawStream.open(server, "/signalr/connect?\(query)"), query)
     }
 
-    @Test("12 get the bytes of the document: fields, the first event, the init message")
+    @Test("12 T4 get the bytes of the document: fields, the first event, the init message")
     func bytes() async throws {
         try await TestServer.chat { server, _ in
             let (stream, _) = try await self.open(server)

@@ -43,7 +43,7 @@ struct LongPollingTests {
         }
     }
 
-    @Test("32 45 hear everything once and in order, of which no event tells, however the messages fall between polls")
+    @Test("45 hear everything once and in order, of which no event tells, however the messages fall between polls")
     func everything() async throws {
         try await TestServer.chat { server, diary in
             let client = try await ClassicHTTPClient.start(server, .longPolling)
@@ -110,7 +110,7 @@ struct LongPollingTests {
         }
     }
 
-    @Test("43 46 N-46 are told that the server stops, so that they reconnect")
+    @Test("43 N-46 are told that the server stops, so that they reconnect")
     func stopping() async throws {
         try await TestServer.chat { server, _ in
             let client = try await ClassicHTTPClient.start(server, .longPolling)
