@@ -37,6 +37,9 @@ class Broker:
     def start(self):
         self._run("fault", self._name, "start")
 
+    def cut_links(self):
+        self._run("fault", self._name, "cut-links")
+
     def end(self):
         self._run("stop", self._name)
 
