@@ -26,6 +26,23 @@ let package = Package(
             ]
         ),
         .executableTarget(name: "subscribers", dependencies: ["CLoad"]),
+        .target(
+            name: "CRawBrokers",
+            linkerSettings: [.linkedLibrary("hiredis"), .linkedLibrary("pq"), .linkedLibrary("rabbitmq")]
+        ),
+        .executableTarget(
+            name: "backplane",
+            dependencies: [
+                "CRawBrokers",
+                .product(name: "Busbar", package: "busbar"),
+                .product(name: "BusbarDriver", package: "busbar"),
+                .product(name: "BusbarPostgreSQL", package: "busbar"),
+                .product(name: "BusbarRabbitMQ", package: "busbar"),
+                .product(name: "BusbarRedis", package: "busbar"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         .executableTarget(
             name: "bareserver",
             dependencies: [

@@ -24,7 +24,7 @@ public struct PostgresConfiguration: Hashable, Sendable {
     /// Whether the log survives a crash of the database. Without it the tables are unlogged: several times faster, and a crash
     /// begins a new epoch, which is reported to whoever missed something. Decided when the schema is created.
     public var isLogged: Bool
-    /// Nil leaves it to the server. It matters to a logged schema only.
+    /// Nil leaves it to the server for a logged schema, and is `off` for an unlogged one, where waiting would keep nothing.
     public var synchronousCommit: SynchronousCommit?
     /// The largest record that is taken, in bytes.
     public var largestRecordBytes: Int

@@ -4,7 +4,8 @@ import NIOPosix
 
 /// A few questions to a Redis outside of any link: over a connection of their own, logged in, in the right database.
 enum RedisErrand {
-    /// Sends all questions at once and returns their answers, error replies included, in order.
+    /// Sends all questions at once and returns their answers, error replies included, in order. If a cluster's node says that
+    /// another one holds the keys, all are sent there instead.
     /// - Throws: ``DriverError`` when there is no connection, or login is refused.
     static func ask(
         _ questions: [ByteBuffer], of configuration: RedisConfiguration
@@ -13,16 +14,29 @@ enum RedisErrand {
         let result = await withCheckedContinuation {
             (done: CheckedContinuation<Result<[RedisReply], DriverError>, Never>) in
             loop.execute {
-                RedisDialer(configuration: configuration, loop: loop).dialOne { result in
-                    switch result {
-                    case .failure(let error): done.resume(returning: .failure(error))
-                    case .success(let connection):
-                        Self.converse(questions, on: connection, configuration) { done.resume(returning: $0) }
-                    }
-                }
+                let dialer = RedisDialer(configuration: configuration, loop: loop)
+                Self.ask(questions, by: dialer, configuration, moves: 3) { done.resume(returning: $0) }
             }
         }
         return try result.get()
+    }
+
+    private static func ask(
+        _ questions: [ByteBuffer], by dialer: RedisDialer, _ configuration: RedisConfiguration, moves: Int,
+        completion: @escaping (Result<[RedisReply], DriverError>) -> Void
+    ) {
+        dialer.dialOne { result in
+            switch result {
+            case .failure(let error): completion(.failure(error))
+            case .success(let connection):
+                Self.converse(questions, on: connection, configuration) { result in
+                    let home = (try? result.get())?.lazy.compactMap { $0.home(asked: dialer.host) }.first
+                    guard moves > 0, let home else { return completion(result) }
+                    dialer.guide.moved(to: home)
+                    Self.ask(questions, by: dialer, configuration, moves: moves - 1, completion: completion)
+                }
+            }
+        }
     }
 
     private static func converse(
@@ -55,6 +69,12 @@ enum RedisErrand {
                 }
             }
         }
+    }
+}
+
+extension RedisReply {
+    fileprivate func home(asked: String) -> RedisConfiguration.HostPort? {
+        if case .error(let error) = self { error.movedTo(asked: asked) } else { nil }
     }
 }
 

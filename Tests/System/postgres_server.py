@@ -16,6 +16,7 @@ class Postgres(Broker):
             "postgres is missing: run Scripts/setup test"
         )
         super().__init__(directory, "postgres")
+        self.data = directory / "postgres" / "data"
 
     def sql(self, text):
         """What a statement answers, columns separated by `|`."""

@@ -32,8 +32,9 @@ extension PostgresLink {
             return self.fail(error, attempt: number)
         }
         let table = "\(self.configuration.schema.asIdentifier).apps"
-        let question = Statement("SELECT to_regclass($1) IS NOT NULL", .text(table))
+        let question = Statement("SELECT to_regclass($1) IS NOT NULL, pg_backend_pid()", .text(table))
         self.ask(question, of: requests, attempt: number) { rows in
+            requests.mayPrepare = rows.integer(0, 1) == Int64(requests.announcedBackend)
             if rows.boolean(0, 0) == true { self.checkSchema(number) } else { self.createSchema(number) }
         }
     }
@@ -113,6 +114,7 @@ extension PostgresLink {
             "SELECT pg_backend_pid(), $1 IN (SELECT pg_listening_channels())", .text(channel))
         self.ask(question, of: listener, attempt: number) { rows in
             self.attempt.listensThroughPooler = rows.integer(0, 0) != listener.map { Int64($0.announcedBackend) }
+            listener?.mayPrepare = !self.attempt.listensThroughPooler
             guard rows.boolean(0, 1) == true else { return self.refusePooler(number) }
             self.ask(
                 self.calls.probe(self.attempt.nonce, app: self.attempt.app), of: self.attempt.requests, attempt: number

@@ -56,7 +56,7 @@ final class PostgresLink: ThreadResident {
         let milliseconds = lockLimit.seconds * 1_000 + lockLimit.attoseconds / 1_000_000_000_000_000
         self.calls = LogCalls(
             schema: configuration.schema.asIdentifier, lockLimitMilliseconds: Int32(milliseconds),
-            durability: configuration.synchronousCommit?.rawValue)
+            durability: Self.durability(of: configuration)?.rawValue)
         self.machine = LinkMachine(
             policy: LinkPolicy(
                 stepLimit: configuration.requestLimit,
@@ -65,6 +65,12 @@ final class PostgresLink: ThreadResident {
                 backOffCeiling: configuration.backOffCeiling
             )
         )
+    }
+
+    /// Why off for an unlogged schema: a crash empties its tables, so waiting for the disk, or for a standby, would keep nothing.
+    private static func durability(of configuration: PostgresConfiguration) -> PostgresConfiguration.SynchronousCommit?
+    {
+        configuration.synchronousCommit ?? (configuration.isLogged ? nil : .off)
     }
 
     // MARK: From the driver

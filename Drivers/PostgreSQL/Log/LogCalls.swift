@@ -24,13 +24,14 @@ struct LogCalls {
             .int8(Int64(bitPattern: key.node)), .int8(Int64(bitPattern: key.incarnation)),
             .int8Array(batch.records.map { Int64(bitPattern: $0.key.sequence) }),
             .byteaArray(batch.records.map(\.bytes)), .int4(self.lockLimitMilliseconds), .optionalText(self.durability)
-        )
+        ).frequent
     }
 
     func read(_ stream: StreamID, after offset: Offset, limitBytes: Int, app: Int32) -> Statement {
         Statement(
             "SELECT * FROM \(self.schema).read($1,$2,$3,$4)", .int4(app), .int4(Int32(stream.index)),
-            .int8(Int64(clamping: offset.rawValue)), .int8(Int64(limitBytes)))
+            .int8(Int64(clamping: offset.rawValue)), .int8(Int64(limitBytes))
+        ).frequent
     }
 
     func attach(_ stream: StreamID, seen: SeenMark?, app: Int32) -> Statement {
@@ -42,7 +43,7 @@ struct LogCalls {
             .int4(self.lockLimitMilliseconds))
     }
 
-    func places(app: Int32) -> Statement { Statement("SELECT * FROM \(self.schema).places($1)", .int4(app)) }
+    func places(app: Int32) -> Statement { Statement("SELECT * FROM \(self.schema).places($1)", .int4(app)).frequent }
 
     func probe(_ nonce: String, app: Int32) -> Statement {
         Statement("SELECT \(self.schema).probe($1,$2)", .int4(app), .text(nonce))
@@ -56,7 +57,7 @@ struct LogCalls {
     }
 
     func readOutbox(of app: String, limitBytes: Int) -> Statement {
-        Statement("SELECT * FROM \(self.schema).read_outbox($1,$2)", .text(app), .int8(Int64(limitBytes)))
+        Statement("SELECT * FROM \(self.schema).read_outbox($1,$2)", .text(app), .int8(Int64(limitBytes))).frequent
     }
 
     func moveOutbox(_ ids: [Int64], as batch: Batch, to stream: StreamID, app: Int32) -> Statement {

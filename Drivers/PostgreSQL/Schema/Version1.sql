@@ -160,68 +160,92 @@ CREATE FUNCTION {schema}.append(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 DECLARE
     head heads;
+    count constant int := cardinality(sequences);
+    final constant bigint := sequences[count];
     first int := 1;
-    final constant bigint := sequences[cardinality(sequences)];
     written record;
     ring int;
+    channel text;
     bell text;
+    nothing text;
 BEGIN
-    PERFORM set_config('lock_timeout', wait_ms::text, true);
+    -- Why assigned to nothing: PERFORM runs a query, and an assignment costs a tenth of one.
+    nothing := set_config('lock_timeout', wait_ms::text, true);
     IF durability IS NOT NULL THEN
-        PERFORM set_config('synchronous_commit', durability, true);
+        nothing := set_config('synchronous_commit', durability, true);
     END IF;
-    SELECT * INTO head FROM heads h
-        WHERE h.app = append.app AND h.stream = append.stream FOR NO KEY UPDATE;
-    IF NOT FOUND OR seen_epoch > head.epoch OR (seen_epoch = head.epoch AND seen_place > head.newest) THEN
+
+    -- One visit to the counter row, which stays locked from here on. In the rare case of a repetition it is set back.
+    UPDATE heads h SET newest = h.newest + count
+        WHERE h.app = append.app AND h.stream = append.stream
+            AND (seen_epoch < h.epoch OR (seen_epoch = h.epoch AND seen_place <= h.newest))
+        RETURNING h.* INTO head;
+    IF NOT FOUND THEN
         head := begin_epoch(app, stream, seen_epoch, seen_place, NULL);
+        UPDATE heads h SET newest = h.newest + count
+            WHERE h.app = append.app AND h.stream = append.stream RETURNING h.* INTO head;
     END IF;
     epoch := head.epoch;
 
-    SELECT w.sequence, w.place INTO written FROM writers w
+    UPDATE writers w SET sequence = final, place = head.newest, written_at = now()
         WHERE w.app = append.app AND w.stream = append.stream
-            AND w.node = append.node AND w.incarnation = append.incarnation;
-    IF FOUND THEN
-        IF final = written.sequence THEN
-            last := written.place;
-            RETURN;
-        ELSIF final < written.sequence THEN
-            SELECT l.place INTO last FROM log l
-                WHERE l.ring BETWEEN append.app * 6 AND append.app * 6 + 5
-                    AND l.stream = append.stream AND l.epoch = append.epoch
-                    AND l.place BETWEEN written.place - 4096 AND written.place
-                    AND l.node = append.node AND l.incarnation = append.incarnation AND l.sequence = final
-                LIMIT 1;
-            IF FOUND THEN RETURN; END IF;
-            RAISE EXCEPTION 'a later record of this writer is stored, and this one is not retained'
-                USING ERRCODE = 'BB002';
+            AND w.node = append.node AND w.incarnation = append.incarnation AND w.sequence < sequences[1];
+    IF NOT FOUND THEN
+        SELECT w.sequence, w.place INTO written FROM writers w
+            WHERE w.app = append.app AND w.stream = append.stream
+                AND w.node = append.node AND w.incarnation = append.incarnation;
+        IF NOT FOUND THEN
+            INSERT INTO writers VALUES (app, stream, node, incarnation, final, head.newest, now());
+        ELSE
+            WHILE first <= count AND sequences[first] <= written.sequence LOOP
+                first := first + 1;
+            END LOOP;
+            UPDATE heads h SET newest = h.newest - first + 1
+                WHERE h.app = append.app AND h.stream = append.stream RETURNING h.* INTO head;
+            IF final = written.sequence THEN
+                last := written.place;
+                RETURN;
+            ELSIF final < written.sequence THEN
+                SELECT l.place INTO last FROM log l
+                    WHERE l.ring BETWEEN append.app * 6 AND append.app * 6 + 5
+                        AND l.stream = append.stream AND l.epoch = append.epoch
+                        AND l.place BETWEEN written.place - 4096 AND written.place
+                        AND l.node = append.node AND l.incarnation = append.incarnation AND l.sequence = final
+                    LIMIT 1;
+                IF FOUND THEN RETURN; END IF;
+                RAISE EXCEPTION 'a later record of this writer is stored, and this one is not retained'
+                    USING ERRCODE = 'BB002';
+            END IF;
+            UPDATE writers w SET sequence = final, place = head.newest, written_at = now()
+                WHERE w.app = append.app AND w.stream = append.stream
+                    AND w.node = append.node AND w.incarnation = append.incarnation;
         END IF;
-        WHILE sequences[first] <= written.sequence LOOP
-            first := first + 1;
-        END LOOP;
     END IF;
 
-    last := head.newest + cardinality(sequences) - first + 1;
-    UPDATE heads h SET newest = last WHERE h.app = append.app AND h.stream = append.stream;
-    INSERT INTO writers AS w VALUES (app, stream, node, incarnation, final, last, now())
-        ON CONFLICT ON CONSTRAINT writers_pkey DO UPDATE
-        SET sequence = excluded.sequence, place = excluded.place, written_at = excluded.written_at;
-    SELECT a.app * 6 + a.slot INTO ring FROM apps a WHERE a.app = append.app;
-    INSERT INTO log
-        SELECT ring, stream, head.epoch, head.newest + r.i - first + 1, node, incarnation, r.sequence, r.bytes
-        FROM unnest(sequences, records) WITH ORDINALITY r (sequence, bytes, i) WHERE r.i >= first;
-
+    last := head.newest;
+    SELECT a.app * 6 + a.slot, a.channel INTO ring, channel FROM apps a WHERE a.app = append.app;
     -- No two bells are equal, since no two batches begin at the same place; NOTIFY drops what is equal.
-    bell := concat_ws(' ', stream, head.epoch, head.newest + 1, last, node, incarnation, final);
+    bell := concat_ws(' ', stream, epoch, last - count + first, last, node, incarnation, final);
     -- A notification may have 7 999 bytes. These, in base64 with its line breaks, take 7 820, and what precedes at most 140.
-    IF (
-        SELECT sum(octet_length(r.bytes) + 4) FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first
-    ) <= 5800 THEN
-        bell := bell || ' ' || encode((
-            SELECT string_agg(int4send(octet_length(r.bytes)) || r.bytes, NULL ORDER BY r.i)
-            FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first
-        ), 'base64');
+    IF count = 1 THEN
+        INSERT INTO log VALUES (ring, stream, epoch, last, node, incarnation, final, records[1]);
+        IF octet_length(records[1]) <= 5796 THEN
+            bell := bell || ' ' || encode(int4send(octet_length(records[1])) || records[1], 'base64');
+        END IF;
+    ELSE
+        INSERT INTO log
+            SELECT ring, stream, append.epoch, last - count + r.i, node, incarnation, r.sequence, r.bytes
+            FROM unnest(sequences, records) WITH ORDINALITY r (sequence, bytes, i) WHERE r.i >= first;
+        IF (
+            SELECT sum(octet_length(r.bytes) + 4) FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first
+        ) <= 5800 THEN
+            bell := bell || ' ' || encode((
+                SELECT string_agg(int4send(octet_length(r.bytes)) || r.bytes, NULL ORDER BY r.i)
+                FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first
+            ), 'base64');
+        END IF;
     END IF;
-    PERFORM pg_notify((SELECT a.channel FROM apps a WHERE a.app = append.app), bell);
+    nothing := pg_notify(channel, bell);
 END $$;
 
 -- The places an app's records take, oldest first; for the functions below.

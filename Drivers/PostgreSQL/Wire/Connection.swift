@@ -25,6 +25,8 @@ final class Connection {
     private struct Request {
         let deadline: Instant
         let completion: Completion
+        /// The statement that it prepares before it runs.
+        let preparing: String?
         var answer: Result<Rows, ServerError>?
     }
 
@@ -33,6 +35,11 @@ final class Connection {
     private var phase = Phase.opening(isForWriting: true)
     private var awaited = Deque<Request>()
     private var isUnsent = false
+    /// Whether this session is ours alone, so that statements prepared in it stay there.
+    var mayPrepare = false
+    /// Names of prepared statements by their texts, which are a handful.
+    private var prepared: [String: String] = [:]
+    private var namesGiven = 0
 
     /// Begins to connect.
     /// - Parameter keywords: libpq's keywords and values; a `dbname` that is a URI is read as one.
@@ -79,11 +86,22 @@ final class Connection {
         guard case .open = self.phase, let handle = self.handle else {
             return completion(.failure(ServerError(state: nil, message: "the connection is not open")))
         }
-        guard Self.send(statement, on: handle), PQpipelineSync(handle) == 1 else {
+        var preparing: String?
+        if statement.isFrequent, self.mayPrepare, self.prepared[statement.text] == nil {
+            self.namesGiven += 1
+            let name = "busbar_\(self.namesGiven)"
+            let types = statement.parameters.map(\.typeID)
+            guard PQsendPrepare(handle, name, statement.text, CInt(types.count), types) == 1 else {
+                return completion(.failure(ServerError(connection: handle)))
+            }
+            self.prepared[statement.text] = name
+            preparing = statement.text
+        }
+        guard Self.send(statement, named: self.prepared[statement.text], on: handle), PQpipelineSync(handle) == 1 else {
             return completion(.failure(ServerError(connection: handle)))
         }
         self.isUnsent = true
-        self.awaited.append(Request(deadline: .now + limit, completion: completion))
+        self.awaited.append(Request(deadline: .now + limit, completion: completion, preparing: preparing))
     }
 
     /// Does what can be done now, and says what came of it.
@@ -183,17 +201,29 @@ final class Connection {
                 request.completion(
                     request.answer ?? .failure(ServerError(state: nil, message: "a statement was not answered")))
             case PGRES_FATAL_ERROR:
-                self.awaited[0].answer = .failure(ServerError(result: result))
+                let error = ServerError(result: result)
                 PQclear(result)
+                self.awaited[0].answer = .failure(error)
+                self.failed(error, preparing: self.awaited[0].preparing)
             default:
                 PQclear(result)
             }
         }
     }
 
+    private func failed(_ error: ServerError, preparing text: String?) {
+        // Why none any more: somebody stands between who gives us other sessions, and they don't know our names.
+        if error.isUnknownStatement {
+            self.mayPrepare = false
+            self.prepared = [:]
+        } else if let text {
+            self.prepared[text] = nil
+        }
+    }
+
     // MARK: The C side
 
-    private static func send(_ statement: Statement, on handle: OpaquePointer) -> Bool {
+    private static func send(_ statement: Statement, named name: String?, on handle: OpaquePointer) -> Bool {
         let (bytes, ranges) = statement.encoded()
         return bytes.withUnsafeReadableBytes { block in
             let values = ranges.map { range in
@@ -201,9 +231,14 @@ final class Connection {
                     block.baseAddress.map { ($0 + range.lowerBound).assumingMemoryBound(to: CChar.self) }
                 }
             }
+            let (lengths, formats) = (ranges.map { CInt($0?.count ?? 0) }, ranges.map { _ in CInt(1) })
+            if let name {
+                return PQsendQueryPrepared(handle, name, CInt(values.count), values, lengths, formats, 1) == 1
+            }
             return PQsendQueryParams(
-                handle, statement.text, CInt(values.count), statement.parameters.map(\.typeID), values,
-                ranges.map { CInt($0?.count ?? 0) }, ranges.map { _ in 1 }, 1) == 1
+                handle, statement.text, CInt(values.count), statement.parameters.map(\.typeID), values, lengths,
+                formats,
+                1) == 1
         }
     }
 

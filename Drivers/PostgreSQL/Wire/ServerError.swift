@@ -52,6 +52,9 @@ package struct ServerError: Error, Hashable {
         return String(line.prefix(500))
     }
 
+    /// A prepared statement is not there; the statement as such was not run, and may be sent again in full.
+    package var isUnknownStatement: Bool { self.state == "26000" }
+
     /// Whether nothing good comes of this link any more: it ended, it leads to a standby, or the schema has gone.
     package var meansOtherLink: Bool {
         switch self.state {
@@ -70,6 +73,7 @@ package struct ServerError: Error, Hashable {
         guard let state = self.state else { return (.unreachable, .retry(after: .zero)) }
         switch state {
         case "25006": return (.overloaded, .retry(after: .milliseconds(500)))
+        case "26000": return (.overloaded, .retry(after: .zero))
         case "55P03", "40001", "40P01", "57014": return (.overloaded, .retry(after: .milliseconds(50)))
         case "54000", "55000", "58030": return (.overloaded, .retry(after: .milliseconds(250)))
         case "42501": return (.unauthorized, .giveUp)

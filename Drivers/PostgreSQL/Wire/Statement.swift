@@ -25,10 +25,19 @@ struct Statement {
 
     let text: String
     let parameters: [Parameter]
+    /// Sent again and again with other values: worth a name in the session, which spares the server parsing and planning.
+    var isFrequent = false
 
     init(_ text: String, _ parameters: Parameter...) {
         self.text = text
         self.parameters = parameters
+    }
+
+    /// The same, as one of ``isFrequent``.
+    var frequent: Statement {
+        var statement = self
+        statement.isFrequent = true
+        return statement
     }
 
     /// All values in one buffer that is never empty, and where each of them lies; nil for null.

@@ -10,6 +10,10 @@ final class RedisDialer {
     private let loop: any EventLoop
     /// Why kept: reading certificates and preparing their use takes milliseconds.
     private var tls: RedisTLS?
+    /// Goes before what the configuration says.
+    var guide = ClusterGuide()
+    /// Where the last connections lead; a cluster's node names itself by nothing.
+    private(set) var host = "127.0.0.1"
 
     init(configuration: RedisConfiguration, loop: any EventLoop) {
         self.configuration = configuration
@@ -69,6 +73,7 @@ final class RedisDialer {
     }
 
     private func resolve(completion: @escaping (Result<RedisAddress, DriverError>) -> Void) {
+        if let node = self.guide.next { return completion(.success(.tcp(host: node.host, port: node.port))) }
         switch self.configuration.server {
         case .tcp(let host, let port): completion(.success(.tcp(host: host, port: port)))
         case .unixSocket(let path): completion(.success(.unixSocket(path)))
@@ -113,6 +118,7 @@ final class RedisDialer {
     ) {
         var tls: RedisTLS?
         do throws(DriverError) { tls = try self.preparedTLS() } catch { return completion(.failure(error)) }
+        if case .tcp(let host, _) = address { self.host = host }
         let bootstrap = ClientBootstrap(group: self.loop)
             .connectTimeout(TimeAmount(limit))
             .channelOption(.socketOption(.so_keepalive), value: 1)

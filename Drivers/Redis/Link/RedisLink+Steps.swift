@@ -53,15 +53,27 @@ extension RedisLink {
             let info = CommandArguments(section).command("INFO")
             self.request(
                 info, on: requests, attempt: number, tolerating: { $0.code == "NOPERM" },
-                use: { reply in
-                    if let error = ServerFacts(info: reply.text ?? "").objection() { self.fail(error, attempt: number) }
-                })
+                use: { reply in self.verify(ServerFacts(info: reply.text ?? ""), attempt: number) })
         }
         for script in LogScript.allCases {
             let load = CommandArguments("LOAD", script.text).command("SCRIPT")
             self.request(load, on: requests, attempt: number, use: { self.attempt.digests[script] = $0.text })
         }
         self.answered(number)
+    }
+
+    private func verify(_ facts: ServerFacts, attempt number: Int) {
+        if facts.isCluster, let requests = self.attempt.requests {
+            self.attempt.isCluster = true
+            let question = CommandArguments("SLOTS").command("CLUSTER")
+            self.request(
+                question, on: requests, attempt: number, tolerating: { $0.code == "NOPERM" },
+                use: { reply in self.dialer.guide.heard(of: reply.clusterNodes(asked: self.dialer.host)) })
+        }
+        // Why a cluster's replica will do: whatever is asked of it, it names the node that holds the keys.
+        if let error = facts.objection(), error.recovery == .giveUp || !self.attempt.isCluster {
+            self.fail(error, attempt: number)
+        }
     }
 
     func follow(_ number: Int) {

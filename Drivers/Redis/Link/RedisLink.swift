@@ -15,6 +15,8 @@ final class RedisLink {
         var requests: RedisConnection?
         var receiver: RedisConnection?
         var digests: [LogScript: String] = [:]
+        var isCluster = false
+        var wasLive = false
         var extents: [StreamID: StreamExtent] = [:]
     }
 
@@ -144,6 +146,8 @@ final class RedisLink {
         let attempt = self.attempt
         self.attempt = Attempt()
         self.receiving.reset()
+        // Why not of a live link: what worked is tried again first.
+        if !attempt.wasLive { self.dialer.guide.attemptFailed() }
         for connection in [attempt.requests, attempt.receiver] {
             connection?.close(.lost("the link to Redis was given up"))
         }
@@ -173,7 +177,10 @@ final class RedisLink {
                 return connection.send(call.commandWithText(), within: limit, during: operation, completion: completion)
             }
             completion(.failure(error.driverError(during: operation, hiding: self.secrets)))
-            if error.meansOtherServer { self.fail(error.driverError(during: "run"), attempt: number) }
+            guard error.meansOtherServer else { return }
+            let home = error.movedTo(asked: self.dialer.host)
+            self.fail(error.driverError(during: "run"), attempt: number)
+            if let home { self.dialer.guide.moved(to: home) }
         }
     }
 
@@ -200,6 +207,8 @@ final class RedisLink {
     }
 
     private func announceLive() {
+        self.attempt.wasLive = true
+        self.dialer.guide.wentLive()
         self.inbox.receive(.live(self.attempt.extents))
         for delivery in self.receiving.wentLive() { self.deliver(delivery) }
     }

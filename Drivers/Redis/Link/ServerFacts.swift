@@ -4,6 +4,7 @@ package import BusbarDriver
 package struct ServerFacts: Hashable, Sendable {
     package let version: String?
     package let role: String?
+    package let isCluster: Bool
 
     package init(info: String) {
         func value(of key: String) -> String? {
@@ -13,6 +14,7 @@ package struct ServerFacts: Hashable, Sendable {
         }
         self.version = value(of: "redis_version")
         self.role = value(of: "role")
+        self.isCluster = value(of: "redis_mode") == "cluster"
     }
 
     /// Why this server can't be used, or nil. What it doesn't tell isn't held against it.

@@ -16,7 +16,17 @@ package struct RedisServerError: Error, Hashable, Sendable {
     package var isMissingScript: Bool { self.code == "NOSCRIPT" }
 
     /// The server is no longer the one that takes writes: the address has to be found again.
-    package var meansOtherServer: Bool { ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"].contains(self.code) }
+    package var meansOtherServer: Bool {
+        ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "MOVED"].contains(self.code)
+    }
+
+    /// Where in a cluster the keys lie that were asked for: `MOVED slot host:port`. Nil for every other error.
+    /// - Parameter asked: the host that answered.
+    package func movedTo(asked: String) -> RedisConfiguration.HostPort? {
+        let words = self.text.split(separator: " ")
+        guard words.count == 3, words[0] == "MOVED" else { return nil }
+        return RedisConfiguration.HostPort(cluster: words[2], asked: asked)
+    }
 
     /// What it means to the bus. Nothing of the refused request was stored.
     package func driverError(during operation: StaticString, hiding secrets: [Secret] = []) -> DriverError {
@@ -24,7 +34,9 @@ package struct RedisServerError: Error, Hashable, Sendable {
             switch self.code {
             case "OOM", "MISCONF", "NOREPLICAS", "BUSY": (.overloaded, .retry(after: .milliseconds(250)))
             case "READONLY": (.overloaded, .retry(after: .milliseconds(250)))
-            case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNKILLABLE":
+            case "MOVED": (.unreachable, .retry(after: .zero))
+            // ASK and TRYAGAIN: the slot is on its way to another node, which says MOVED once it is there.
+            case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK", "UNKILLABLE":
                 (.unreachable, .retry(after: .milliseconds(100)))
             case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED": (.unauthorized, .giveUp)
             case "ERR" where self.text.contains("max number of clients"):

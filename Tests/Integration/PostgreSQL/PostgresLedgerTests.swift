@@ -68,11 +68,15 @@ extension Fault {
             server.crash()
             try await server.start()
         case .stoodStill:
-            let processes = server.processes
-            for process in processes { kill(process, SIGSTOP) }
-            // Why a real wait: the silence itself is the fault, and it has to outlast the probe's limits.
-            try await Task.sleep(for: .seconds(4))
-            for process in processes { kill(process, SIGCONT) }
+            // Why a node of another app, with more patience: when that has lost its link, so have all.
+            var configuration = try server.configuration(app: "witness")
+            configuration.probeLimit *= 1.5
+            try await withNode(configuration) { _, inbox in
+                let processes = server.processes
+                for process in processes { kill(process, SIGSTOP) }
+                defer { for process in processes { kill(process, SIGCONT) } }
+                try await inbox.wait { !$0.interruptions.isEmpty }
+            }
         case .restarted:
             server.shutDown()
             try await server.start()

@@ -36,6 +36,28 @@ struct RabbitFaultTests {
         }
     }
 
+    @Test("of several hosts of a cluster one that is away is passed by, at the start and later")
+    func severalHosts() async throws {
+        try await ThrowawayBroker.run("rabbit") { broker in
+            let alive = broker.url.hostAndPort
+            // Why port 1: nobody listens there.
+            for (app, hosts) in [("later", "127.0.0.1:1,\(alive)"), ("first", "\(alive),127.0.0.1:1")] {
+                let url = "amqp://guest:guest@\(hosts)/?app=\(app)&backOffCeiling=200"
+                try await withNode(url) { node in
+                    for round in 1...3 as ClosedRange<UInt64> {
+                        let lives = node.inbox.liveCount
+                        try await broker.control("close_all_connections round")
+                        try await node.inbox.wait { $0.lives > lives }
+                        _ = try await stubbornly {
+                            try await node.driver.append(batch(round, "\(round)"), to: stream)
+                        }
+                    }
+                    try await node.inbox.wait { Set($0.texts) == ["1", "2", "3"] }
+                }
+            }
+        }
+    }
+
     @Test("F-60 what others write into a queue is passed over; the newest record stays the newest")
     func foreignMessages() async throws {
         try await ThrowawayBroker.run("rabbit") { broker in

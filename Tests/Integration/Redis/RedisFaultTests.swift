@@ -44,7 +44,7 @@ struct RedisFaultTests {
     func accessControl() async throws {
         let server = try await RedisServer.started()
         try server.command(
-            "ACL", "SETUSER", "node", "on", ">pw", "~busbar:{test:*", "&busbar:{test:*", "+@all", "-@admin",
+            "ACL", "SETUSER", "node", "on", ">pw", "~busbar:{test}:*", "&busbar:{test}:*", "+@all", "-@admin",
             "-@dangerous",
             "+info", "+script|load"
         )

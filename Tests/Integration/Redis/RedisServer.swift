@@ -132,6 +132,11 @@ final class RedisServer: Sendable {
     /// Runs one command and returns what Redis answered.
     @discardableResult
     func command(_ words: String...) throws -> String {
+        try self.command(words)
+    }
+
+    @discardableResult
+    func command(_ words: [String]) throws -> String {
         try self.runClient(words, input: nil)
     }
 

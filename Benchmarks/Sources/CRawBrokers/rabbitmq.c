@@ -1,23 +1,22 @@
-#include "rabbit_client.h"
+#include "raw_brokers.h"
 
 #include <amqp.h>
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static amqp_connection_state_t connected(int port) {
+static amqp_connection_state_t connected(const char *url) {
+    char *text = strdup(url);
+    struct amqp_connection_info info;
     amqp_connection_state_t state = amqp_new_connection();
     amqp_socket_t *socket = amqp_tcp_socket_new(state);
-    if (!socket || amqp_socket_open(socket, "127.0.0.1", port) != AMQP_STATUS_OK) return NULL;
-    if (amqp_login(state, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest").reply_type != AMQP_RESPONSE_NORMAL)
-        return NULL;
+    int isOpen = socket && amqp_parse_url(text, &info) == AMQP_STATUS_OK &&
+                 amqp_socket_open(socket, info.host, info.port) == AMQP_STATUS_OK &&
+                 amqp_login(state, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, info.user, info.password).reply_type ==
+                     AMQP_RESPONSE_NORMAL;
+    free(text);
+    if (!isOpen) return NULL;
     amqp_channel_open(state, 1);
     return amqp_get_rpc_reply(state).reply_type == AMQP_RESPONSE_NORMAL ? state : NULL;
 }
@@ -36,9 +35,8 @@ static const char *declared(amqp_connection_state_t state, const char *queue) {
     return amqp_get_rpc_reply(state).reply_type == AMQP_RESPONSE_NORMAL ? NULL : "the queue can't be declared";
 }
 
-const char *rabbit_consume(int port, const char *queue, int count, void *context, void (*ready)(void *),
-                           void (*heard)(void *, const void *, uint64_t)) {
-    amqp_connection_state_t state = connected(port);
+const char *raw_rabbit_consume(const char *url, const char *queue, int count, void *context, raw_ready ready, raw_heard heard) {
+    amqp_connection_state_t state = connected(url);
     if (!state) return "no connection";
     const char *error = declared(state, queue);
     if (error) return error;
@@ -52,7 +50,9 @@ const char *rabbit_consume(int port, const char *queue, int count, void *context
         amqp_envelope_t envelope;
         amqp_maybe_release_buffers(state);
         if (amqp_consume_message(state, &envelope, NULL, 0).reply_type != AMQP_RESPONSE_NORMAL) return "nothing more comes";
-        heard(context, envelope.message.body.bytes, envelope.message.body.len);
+        uint64_t leftAt = 0;
+        if (envelope.message.body.len >= sizeof leftAt) memcpy(&leftAt, envelope.message.body.bytes, sizeof leftAt);
+        heard(context, leftAt);
         if (index % 256 == 0) amqp_basic_ack(state, 1, envelope.delivery_tag, 1);
         amqp_destroy_envelope(&envelope);
     }
@@ -74,8 +74,8 @@ static const char *confirmed(amqp_connection_state_t state, uint64_t sent, uint6
     return NULL;
 }
 
-const char *rabbit_publish(int port, const char *queue, int count, int rate, int window) {
-    amqp_connection_state_t state = connected(port);
+const char *raw_rabbit_publish(const char *url, const char *queue, int count, int rate, int window) {
+    amqp_connection_state_t state = connected(url);
     if (!state) return "no connection";
     const char *error = declared(state, queue);
     if (error) return error;
@@ -83,14 +83,10 @@ const char *rabbit_publish(int port, const char *queue, int count, int rate, int
     amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
     char body[100];
     memset(body, 'a', sizeof body);
-    uint64_t done = 0, start = now();
+    uint64_t done = 0, start = raw_now();
     for (int index = 0; index < count; index++) {
-        if (rate > 0) {
-            uint64_t due = start + (uint64_t)index * 1000000000u / (uint64_t)rate, time = now();
-            struct timespec pause = {.tv_sec = 0, .tv_nsec = due > time ? (long)(due - time) : 0};
-            if (due > time) nanosleep(&pause, NULL);
-        }
-        uint64_t leaving = now();
+        raw_pace(start, index, rate);
+        uint64_t leaving = raw_now();
         memcpy(body, &leaving, sizeof leaving);
         amqp_bytes_t bytes = {.len = sizeof body, .bytes = body};
         if (amqp_basic_publish(state, 1, amqp_empty_bytes, amqp_cstring_bytes(queue), 1, 0, &properties, bytes))

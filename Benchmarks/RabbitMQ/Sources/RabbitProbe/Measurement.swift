@@ -1,1 +1,0 @@
-../../../Redis/Sources/RedisProbe/Measurement.swift

@@ -1,0 +1,76 @@
+import Busbar
+import BusbarDriver
+import BusbarPostgreSQL
+import BusbarRabbitMQ
+import BusbarRedis
+import CRawBrokers
+import Logging
+import NIOCore
+
+/// A node of an app on a broker: a bus as programs use it.
+enum Node {
+    static func driver(_ url: String) throws -> any BackplaneDriver {
+        try DriverRegistry([.redis, .postgreSQL, .rabbitMQ]).makeDriver(for: BackplaneURL(url), app: "benchmark")
+    }
+
+    private static func withBus(_ url: String, body: (Bus) async throws -> Void) async throws {
+        var logger = Logger(label: "backplane")
+        logger.logLevel = .error
+        let bus = Bus(driver: try self.driver(url), configuration: BusConfiguration(), logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await bus.run() }
+            try await body(bus)
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
+    /// Says "ready", hears `count` messages and reports; nil: hears until it is ended.
+    static func consume(_ url: String, count: Int?) async throws {
+        try await self.withBus(url) { bus in
+            var limits = SubscriberLimits()
+            limits.queuedBytes = 256 << 20
+            let subscription = try await bus.subscribe(to: [Topic("benchmark")], limits: limits)
+            say("ready")
+            var measurement = Measurement()
+            for try await delivery in subscription {
+                guard let count else { continue }
+                // Why: what is missing would be waited for in vain.
+                if let gap = delivery.gaps.first { fail("\(gap)") }
+                for message in delivery.messages { measurement.took(since: madeAt(message.payload)) }
+                if measurement.count >= count { break }
+            }
+            measurement.report("subscriber")
+        }
+    }
+
+    /// Publishes `count` messages at `rate` a second, or as fast as it goes when that is 0, from so many tasks that each wait for
+    /// their own.
+    static func publish(_ url: String, count: Int, rate: Int, tasks: Int) async throws {
+        try await self.withBus(url) { bus in
+            try await bus.publish(ByteBuffer(string: "warm"), to: Topic("other"))
+            var all = Measurement()
+            all.begin()
+            let start = ContinuousClock.now
+            try await withThrowingTaskGroup(of: Measurement.self) { group in
+                for task in 0..<tasks {
+                    group.addTask {
+                        var measurement = Measurement()
+                        for index in stride(from: task, to: count, by: tasks) {
+                            if rate > 0 {
+                                let due = start + .nanoseconds(index * 1_000_000_000 / rate)
+                                try await ContinuousClock().sleep(until: due, tolerance: .zero)
+                            }
+                            let leaving = raw_now()
+                            try await bus.publish(payload(), to: Topic("benchmark"))
+                            measurement.took(since: leaving)
+                        }
+                        return measurement
+                    }
+                }
+                for try await measurement in group { all.add(measurement) }
+            }
+            all.report("publisher")
+        }
+    }
+}
