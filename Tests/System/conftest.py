@@ -12,8 +12,15 @@ from processes import Client, Farm, Server
 from rabbit_server import Rabbit
 from redis_server import Redis
 
-#: The client programs with the name each has to call the hub by.
-CLIENTS = {"classic": "chatHub", "core_pysignalr": "/chat", "core_signalrcore": "/chat", "classic_sse": "chatHub"}
+#: The client programs with the name each has to call the hub by. What follows a plus is the protocol it speaks.
+CLIENTS = {
+    "classic": "chatHub",
+    "classic_sse": "chatHub",
+    "core_pysignalr": "/chat",
+    "core_signalrcore": "/chat",
+    "core_pysignalr+messagepack": "/chat",
+    "core_signalrcore+messagepack": "/chat",
+}
 
 
 @pytest.fixture

@@ -203,7 +203,9 @@ class Client(Process):
     """One of the client programs in `clients/`, connected when the initialiser returns."""
 
     def __init__(self, program, url, hub, *targets):
-        command = [sys.executable, "-B", str(HERE / "clients" / f"{program}.py"), url, hub, *targets]
+        script, _, protocol = program.partition("+")
+        options = [f"--{protocol}"] if protocol else []
+        command = [sys.executable, "-B", str(HERE / "clients" / f"{script}.py"), *options, url, hub, *targets]
         super().__init__(program, command)
         self.program = program
         self._calls = itertools.count(1)

@@ -44,7 +44,10 @@ def test_a_client_that_introduced_itself_hears_others_as_said_and_plain_ones_as_
     assert other.heard("said") == []
 
 
-@pytest.mark.parametrize("programs", [PROGRAMS[:3], PROGRAMS[::-1][:3], ["core_pysignalr", "classic_sse", "classic"]])
+@pytest.mark.parametrize(
+    "programs", [PROGRAMS[:3], PROGRAMS[3:], ["classic", "core_signalrcore", "core_pysignalr+messagepack"]],
+    ids=["one", "other", "mixed"],
+)
 def test_a_room_reaches_members_of_both_generations_and_nobody_else(connect, programs):
     a_room_reaches_its_members_only([connect(program, "said") for program in programs])
 

@@ -11,10 +11,9 @@ import pytest
 
 from checks import a_room_reaches_its_members_only
 from classic_client import ClassicClient
-from conftest import CLIENTS
 from processes import ANSWER_SECONDS, BUSBAR, ENVIRONMENT, Server, eventually
 
-PROGRAMS = list(CLIENTS)
+PROGRAMS = ["classic", "core_pysignalr", "core_signalrcore"]
 SENDER = os.path.join(os.path.dirname(BUSBAR), "busbar-sender")
 
 
@@ -112,6 +111,32 @@ def test_a_room_reaches_its_members_on_every_node_and_nobody_else(backplane, sta
     a_room_reaches_its_members_only(
         [connect_to(url, program, "said") for url, program in zip(farm.urls, PROGRAMS)]
     )
+
+
+@pytest.mark.parametrize("nodes", [2, 3])
+def test_n47_json_messagepack_and_classic_clients_on_different_nodes_hear_each_other_in_their_own_protocol(
+    nodes, backplane, start_farm, connect_to
+):
+    farm = start_farm(nodes=nodes, backplane=backplane)
+    programs = ["core_pysignalr", "core_pysignalr+messagepack", "classic", "core_signalrcore+messagepack"]
+    clients = [
+        connect_to(farm.urls[number % nodes], program, "said") for number, program in enumerate(programs)
+    ]
+    for client in clients:
+        assert client.call("introduce", client.program).error is None
+    texts = []
+    for round_number in range(5):
+        for client in clients:
+            texts.append(f"{client.program} says {round_number}: smørrebrød 🥪 " + "x" * 50 * round_number)
+            assert client.call("say", texts[-1]).error is None
+            assert client.call("send", texts[-1]).error is None
+    for client in clients:
+        client.wait_to_hear(texts[-1])
+        assert client.heard() == [[text] for text in texts]
+        assert client.heard("said") == clients[0].heard("said")
+    said = [message for [message] in clients[0].heard("said")]
+    assert [message["text"] for message in said] == texts
+    assert all(message["room"] is None and message["name"] in programs for message in said)
 
 
 @pytest.mark.parametrize("nodes", [2, 3])

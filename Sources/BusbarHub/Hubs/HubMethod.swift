@@ -35,7 +35,7 @@ public struct HubMethod<H: Hub>: Sendable {
     let signature: String
 
     /// Makes the hub once the arguments are known to fit, and calls it. Nothing is thrown: every end is an outcome.
-    let invoke: @Sendable (ArgumentList, ArgumentRules, HubFactory<H>, HubCall) async -> InvocationOutcome
+    let invoke: @Sendable (CallArguments, ArgumentRules, HubFactory<H>, HubCall) async -> InvocationOutcome
 
     /// A method with a result. `String?` and the like return null as nothing does.
     public init<each Parameter: Decodable & Sendable, Result: Encodable & Sendable>(
@@ -158,25 +158,32 @@ private struct ParameterShape {
     }
 }
 
-extension ArgumentList {
+extension CallArguments {
     fileprivate func read<each Parameter: Decodable>(
         _ type: repeat (each Parameter).Type,
         rules: ArgumentRules,
         for call: HubCall,
         _ shape: ParameterShape
     ) throws(HubFailure) -> (repeat each Parameter) {
-        var reader = self.makeReader(leniency: rules.leniency, depthLimit: rules.depthLimit)
         do {
-            // Why two ways: looking at each type costs every call.
-            if shape.hasCallParameters { return (repeat try reader.next(each type, for: call)) }
-            return (repeat try reader.next(each type))
+            // Why two ways each: looking at each type costs every call.
+            switch self {
+            case .json(let list):
+                var reader = list.makeReader(leniency: rules.leniency, depthLimit: rules.depthLimit)
+                if shape.hasCallParameters { return (repeat try reader.next(each type, for: call)) }
+                return (repeat try reader.next(each type))
+            case .messagePack(let list):
+                var reader = list.makeReader(depthLimit: rules.depthLimit)
+                if shape.hasCallParameters { return (repeat try reader.next(each type, for: call)) }
+                return (repeat try reader.next(each type))
+            }
         } catch {
             throw HubFailure(.argumentMismatch, error.detail)
         }
     }
 }
 
-extension ArgumentReader {
+extension ArgumentReading {
     fileprivate mutating func next<Value: Decodable>(
         _ type: Value.Type, for call: HubCall
     ) throws(JSONCodingError) -> Value {

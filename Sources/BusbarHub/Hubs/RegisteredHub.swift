@@ -6,13 +6,13 @@ package final class RegisteredHub: Sendable {
     package struct Invocation: Sendable {
         /// As the client spelled it.
         package var method: String
-        package var arguments: ArgumentList
+        package var arguments: CallArguments
         package var rules: ArgumentRules
         /// State and progress of a classic call; nil for core ones.
         package var exchange: ClassicExchange?
 
         package init(
-            method: String, arguments: ArgumentList, rules: ArgumentRules, exchange: ClassicExchange? = nil
+            method: String, arguments: CallArguments, rules: ArgumentRules, exchange: ClassicExchange? = nil
         ) {
             self.method = method
             self.arguments = arguments

@@ -62,10 +62,10 @@ private struct HubRecordReader {
         let audience = try self.audience()
         let method = try self.name()
         guard !method.isEmpty else { throw HubRecordError(.malformed, "a message without a method") }
-        let (argumentsText, state) = try self.textAndState()
+        let (argumentsText, state, marks) = try self.textAndState()
         let arguments: ArgumentList
         do throws(JSONCodingError) {
-            arguments = try ArgumentList(validating: argumentsText)
+            arguments = try ArgumentList(validating: argumentsText, marks: marks)
         } catch {
             throw HubRecordError(.malformed, "arguments: \(error.detail)")
         }
@@ -80,16 +80,34 @@ private struct HubRecordReader {
     mutating func progress(hub: String) throws(HubRecordError) -> HubMessage {
         let audience = try self.audience()
         let id = try self.name()
-        let (text, state) = try self.textAndState()
+        let (text, state, _) = try self.textAndState()
         let report = ProgressReport(invocationID: id, value: try Self.value(text), callerState: state)
         return HubMessage(hub: hub, audience: audience, body: .progress(report))
     }
 
-    private mutating func textAndState() throws(HubRecordError) -> (ByteBuffer, JSONValueText?) {
+    private mutating func textAndState() throws(HubRecordError) -> (ByteBuffer, JSONValueText?, [JSONMark]) {
         let flags = try self.integer(UInt8.self)
-        guard flags & ~HubRecordFormat.hasCallerState == 0 else { throw HubRecordError(.unknown, "flags \(flags)") }
+        guard flags & ~(HubRecordFormat.hasCallerState | HubRecordFormat.hasMarks) == 0 else {
+            throw HubRecordError(.unknown, "flags \(flags)")
+        }
         let text = try self.text()
-        return (text, flags & HubRecordFormat.hasCallerState == 0 ? nil : try Self.value(try self.text()))
+        let state = flags & HubRecordFormat.hasCallerState == 0 ? nil : try Self.value(try self.text())
+        return (text, state, flags & HubRecordFormat.hasMarks == 0 ? [] : try self.marks())
+    }
+
+    private mutating func marks() throws(HubRecordError) -> [JSONMark] {
+        let count = Int(try self.integer(UInt32.self))
+        guard count <= self.bytes.readableBytes / HubRecordFormat.markBytes else {
+            throw HubRecordError(.truncated, "\(count) marks")
+        }
+        var marks: [JSONMark] = []
+        marks.reserveCapacity(count)
+        for _ in 0..<count {
+            let offset = try self.integer(UInt32.self), code = try self.integer(UInt8.self)
+            guard let kind = JSONMark.Kind(rawValue: code) else { throw HubRecordError(.unknown, "mark \(code)") }
+            marks.append(JSONMark(offset: offset, kind: kind))
+        }
+        return marks
     }
 
     private static func value(_ text: ByteBuffer) throws(HubRecordError) -> JSONValueText {

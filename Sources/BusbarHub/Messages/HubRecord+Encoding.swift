@@ -6,6 +6,7 @@ package import NIOCore
 ///
 ///     version(1) kind(1) hub
 ///     message:       audience(1) [name] [exceptCount(2) except…] method flags(1) arguments(4+) [callerState(4+)]
+///                    [markCount(4) (offset(4) kind(1))…]
 ///     value:         audience(1) [name] [exceptCount(2) except…] value(4+)
 ///     progress:      audience(1) name invocationID flags(1) value(4+) [callerState(4+)]
 ///     group change:  group connectionID key(20) duty(1 or 13)
@@ -25,6 +26,10 @@ enum HubRecordFormat {
 
     /// Set if a caller's state follows the arguments.
     static let hasCallerState: UInt8 = 1
+    /// Set if marks of the arguments follow.
+    static let hasMarks: UInt8 = 2
+    /// The bytes of one mark.
+    static let markBytes = 5
 }
 
 extension HubRecord {
@@ -61,6 +66,7 @@ extension HubMessage.Body {
         switch self {
         case .call(let call):
             call.method.utf8.count + call.arguments.bytes.readableBytes
+                + call.arguments.marks.count * HubRecordFormat.markBytes
                 + (call.callerState?.bytes.readableBytes ?? 0)
         case .value(let value): value.bytes.readableBytes
         case .progress(let report):
@@ -99,7 +105,7 @@ private struct HubRecordWriter {
             self.begin(.message, hub: message.hub)
             self.write(message.audience)
             self.write(name: call.method)
-            self.write(call.arguments.bytes, callerState: call.callerState)
+            self.write(call.arguments.bytes, callerState: call.callerState, marks: call.arguments.marks)
         case .value(let value):
             self.begin(.value, hub: message.hub)
             self.write(message.audience)
@@ -130,10 +136,14 @@ private struct HubRecordWriter {
         }
     }
 
-    private mutating func write(_ text: ByteBuffer, callerState: JSONValueText?) {
-        self.buffer.writeInteger(callerState == nil ? 0 : HubRecordFormat.hasCallerState)
+    private mutating func write(_ text: ByteBuffer, callerState: JSONValueText?, marks: [JSONMark] = []) {
+        let stateFlag = callerState == nil ? 0 : HubRecordFormat.hasCallerState
+        self.buffer.writeInteger(stateFlag | (marks.isEmpty ? 0 : HubRecordFormat.hasMarks))
         self.write(text: text)
         if let callerState { self.write(text: callerState.bytes) }
+        guard !marks.isEmpty else { return }
+        self.buffer.writeInteger(UInt32(clamping: marks.count))
+        for mark in marks { self.buffer.writeMultipleIntegers(mark.offset, mark.kind.rawValue) }
     }
 
     mutating func write(name: String) {

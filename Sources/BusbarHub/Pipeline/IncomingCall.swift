@@ -14,10 +14,10 @@ public struct IncomingCall: Sendable {
     /// The state of a classic caller, to be read and changed as in a hub.
     public var callerState: CallerState { CallerState(exchange: self.call.exchange) }
 
-    private let list: ArgumentList
+    private let list: CallArguments
     private let call: HubCall
 
-    init(hub: String, method: String, list: ArgumentList, call: HubCall) {
+    init(hub: String, method: String, list: CallArguments, call: HubCall) {
         self.hub = hub
         self.method = method
         self.list = list
@@ -55,12 +55,4 @@ public struct IncomingFailure: Sendable {
 
     /// Set to let the call succeed with it.
     public var result: CallResult?
-}
-
-extension ArgumentList {
-    /// Every argument as any JSON.
-    var nodes: [JSONNode] {
-        var reader = self.makeReader()
-        return (0..<self.count).map { _ in (try? reader.next(JSONNode.self)) ?? .null }
-    }
 }

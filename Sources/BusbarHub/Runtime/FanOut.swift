@@ -12,7 +12,8 @@ struct FanOut {
     private var touched: [Recipient] = []
     private var delivered = 0
     /// What each trail comes to, per format: made when the first recipient needs it.
-    private var coreFrames: [ByteBuffer?] = []
+    private var jsonFrames: [ByteBuffer?] = []
+    private var packedFrames: [ByteBuffer?] = []
     private var classicFrames: [ByteBuffer?] = []
     private var classicTexts: [ByteBuffer?] = []
     private let longPollDelayMilliseconds: Int
@@ -66,7 +67,8 @@ struct FanOut {
     mutating func finish(limitBytes: Int, batch: UInt64, cursor: () -> String) -> Int {
         if !self.touched.isEmpty {
             let count = self.trails.count
-            self.coreFrames.append(contentsOf: repeatElement(nil, count: max(0, count - self.coreFrames.count)))
+            self.jsonFrames.append(contentsOf: repeatElement(nil, count: max(0, count - self.jsonFrames.count)))
+            self.packedFrames.append(contentsOf: repeatElement(nil, count: max(0, count - self.packedFrames.count)))
             self.classicTexts.append(contentsOf: repeatElement(nil, count: max(0, count - self.classicTexts.count)))
             let frames = count * Self.framings
             self.classicFrames.append(contentsOf: repeatElement(nil, count: max(0, frames - self.classicFrames.count)))
@@ -74,7 +76,8 @@ struct FanOut {
                 self.deliver(to: self.touched[index], limitBytes: limitBytes, batch: batch, cursor: cursor)
             }
             for index in 0..<count {
-                self.coreFrames[index] = nil
+                self.jsonFrames[index] = nil
+                self.packedFrames[index] = nil
                 self.classicTexts[index] = nil
             }
             for index in 0..<frames { self.classicFrames[index] = nil }
@@ -104,7 +107,7 @@ struct FanOut {
             return
         }
         switch recipient.format {
-        case .coreJSONWebSocket: self.writeCore(trail, to: outlet)
+        case .core(let language, .webSocket): self.writeCore(trail, language, to: outlet)
         case .classic(let framing):
             recipient.toldBatch = batch
             outlet.write(self.classicFrame(trail, framing, cursor: cursor))
@@ -113,20 +116,30 @@ struct FanOut {
         outlet.flush()
     }
 
-    private mutating func writeCore(_ trail: RunTrails.Trail, to outlet: any Outlet) {
-        if let frames = self.coreFrames[Int(trail)] { return outlet.write(frames) }
+    private mutating func writeCore(_ trail: RunTrails.Trail, _ language: CoreProtocol, to outlet: any Outlet) {
+        if let frames = self.coreFrames(language, trail) { return outlet.write(frames) }
         let runs = self.trails.runs(of: trail)
         if runs.count > 1, self.trails.followers(of: trail) == 1 {
             // Why: joining bytes for one recipient would copy what others share.
-            for run in runs { outlet.write(self.runs[run].coreWebSocketFrames()) }
+            for run in runs { outlet.write(self.runs[run].coreWebSocketFrames(language)) }
             return
         }
-        var frames = self.runs[runs[0]].coreWebSocketFrames()
+        var frames = self.runs[runs[0]].coreWebSocketFrames(language)
         for run in runs.dropFirst() {
-            frames.writeImmutableBuffer(self.runs[run].coreWebSocketFrames())
+            frames.writeImmutableBuffer(self.runs[run].coreWebSocketFrames(language))
         }
-        self.coreFrames[Int(trail)] = frames
+        switch language {
+        case .json: self.jsonFrames[Int(trail)] = frames
+        case .messagePack: self.packedFrames[Int(trail)] = frames
+        }
         outlet.write(frames)
+    }
+
+    private func coreFrames(_ language: CoreProtocol, _ trail: RunTrails.Trail) -> ByteBuffer? {
+        switch language {
+        case .json: self.jsonFrames[Int(trail)]
+        case .messagePack: self.packedFrames[Int(trail)]
+        }
     }
 
     private static let framings = ClassicFraming.allCases.count

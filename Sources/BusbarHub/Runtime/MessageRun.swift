@@ -10,7 +10,8 @@ struct MessageRun {
     let exceptions: [String]
     let isForOneConnection: Bool
     private(set) var messages: [HubMessage]
-    private var coreFrames: ByteBuffer?
+    private var jsonFrames: ByteBuffer?
+    private var packedFrames: ByteBuffer?
     private var classicTexts: ByteBuffer?
 
     init(_ message: HubMessage, topic: Topic) {
@@ -30,21 +31,34 @@ struct MessageRun {
         return true
     }
 
-    /// One WebSocket text frame per message, back to back.
-    mutating func coreWebSocketFrames() -> ByteBuffer {
-        if let frames = self.coreFrames { return frames }
+    /// One WebSocket frame per message, back to back.
+    mutating func coreWebSocketFrames(_ language: CoreProtocol) -> ByteBuffer {
+        switch language {
+        case .json:
+            if let frames = self.jsonFrames { return frames }
+            let frames = self.makeWebSocketFrames(language)
+            self.jsonFrames = frames
+            return frames
+        case .messagePack:
+            if let frames = self.packedFrames { return frames }
+            let frames = self.makeWebSocketFrames(language)
+            self.packedFrames = frames
+            return frames
+        }
+    }
+
+    private func makeWebSocketFrames(_ language: CoreProtocol) -> ByteBuffer {
         var frames = ByteBuffer()
         var record = ByteBuffer()
         for message in self.messages {
             // Why: values and progress are for classic clients only.
             guard case .call(let call) = message.body else { continue }
             record.clear()
-            CoreJSON.writeInvocation(target: call.method, arguments: call.arguments, into: &record)
+            language.writeInvocation(target: call.method, arguments: call.arguments, into: &record)
             frames.reserveCapacity(minimumWritableBytes: record.readableBytes + WebSocketFrames.longestHeaderBytes)
-            WebSocketFrames.writeHeader(.text, payloadBytes: record.readableBytes, into: &frames)
+            WebSocketFrames.writeHeader(language.opcode, payloadBytes: record.readableBytes, into: &frames)
             frames.writeImmutableBuffer(record)
         }
-        self.coreFrames = frames
         return frames
     }
 

@@ -33,7 +33,7 @@ struct RuntimeMetrics: Sendable {
     func connections(_ format: WireFormat, _ transport: ConnectionTransport) -> Meter {
         let index = ConnectionTransport.all.firstIndex(of: transport) ?? 0
         switch format {
-        case .coreJSONWebSocket: return self.coreConnections[index]
+        case .core: return self.coreConnections[index]
         case .classic: return self.classicConnections[index]
         }
     }

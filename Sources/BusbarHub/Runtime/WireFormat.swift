@@ -2,12 +2,14 @@ package import BusbarProtocol
 
 /// Protocol and framing together: recipients of one format share the same bytes.
 package enum WireFormat: Hashable, Sendable {
-    case coreJSONWebSocket
+    case core(CoreProtocol, TransportFraming)
     case classic(ClassicFraming)
 
-    package static func core(_ framing: TransportFraming) -> Self {
-        switch framing {
-        case .webSocket: .coreJSONWebSocket
+    /// The same framing around what core clients of `language` speak.
+    func speaking(_ language: CoreProtocol) -> Self {
+        switch self {
+        case .core(_, let framing): .core(language, framing)
+        case .classic: self
         }
     }
 }

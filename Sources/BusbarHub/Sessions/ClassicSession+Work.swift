@@ -79,7 +79,7 @@ extension ClassicSession {
             runtime.services.metrics.invocations.increment()
             let exchange = ClassicExchange(invocationID: invocation.invocationID, state: invocation.state)
             let call = RegisteredHub.Invocation(
-                method: invocation.method, arguments: invocation.arguments, rules: .classic, exchange: exchange)
+                method: invocation.method, arguments: .json(invocation.arguments), rules: .classic, exchange: exchange)
             self.submit(context) {
                 let publisher = NotingPublisher(runtime)
                 let outcome = await hub.invoke(call, context: context, publisher: publisher)

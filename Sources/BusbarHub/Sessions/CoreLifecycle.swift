@@ -71,6 +71,8 @@ package struct CoreLifecycle: Sendable {
     private var lastPing: NIODeadline
     private var lastHeard: NIODeadline
     private var hasPinged = false
+    /// What the handshake has agreed on.
+    package private(set) var language = CoreProtocol.json
 
     package init(timeouts: Timeouts, detailedErrors: Bool, now: NIODeadline) {
         self.timeouts = timeouts
@@ -97,12 +99,14 @@ package struct CoreLifecycle: Sendable {
 
     package mutating func handshakeReceived(_ request: HandshakeRequest, now: NIODeadline) -> [Effect] {
         guard self.isWaitingForHandshake else { return [] }
-        guard request.protocolName.lowercased() == "json" else {
+        guard let language = CoreProtocol(named: request.protocolName) else {
             return self.refuse("The protocol '\(request.protocolName.prefix(64))' is not supported.")
         }
-        guard request.version <= 2 else {
-            return self.refuse("The server does not support version \(request.version) of the 'json' protocol.")
+        guard request.version <= CoreProtocol.highestVersion else {
+            return self.refuse(
+                "The server does not support version \(request.version) of the '\(language.rawValue)' protocol.")
         }
+        self.language = language
         self.state = .connecting
         self.lastPing = now
         self.lastHeard = now

@@ -85,8 +85,8 @@ extension CoreSession {
         let isDetailed = self.runtime.configuration.detailedErrors
         let result: CoreResult
         switch outcome {
-        case .void: result = .value(.null)
-        case .value(let value): result = .value(value)
+        case .void: result = .value(.json(.null))
+        case .value(let value): result = .value(.json(value))
         case .failed(let failure):
             self.note(failure, "a call failed")
             result = .error(failure.coreText(method: method, detailed: isDetailed))

@@ -66,7 +66,7 @@ package final class CoreSession {
             timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now
         )
         self.work = SharedWork(limits: WorkQueue.Limits(configuration))
-        let recipient = Recipient(id: identity.id, format: .core(framing), outlet: outlet, owner: self)
+        let recipient = Recipient(id: identity.id, format: .core(.json, framing), outlet: outlet, owner: self)
         self.recipient = recipient
         door.value.session = self
         self.context.onAbort { loop.execute { door.value.session?.end(.aborted) } }
@@ -153,10 +153,10 @@ extension CoreSession {
     /// Returns false when more bytes are needed.
     private func parseMessage() -> Bool {
         do throws(ProtocolError) {
-            guard let record = try self.splitter.nextRecord(from: &self.input, limitBytes: self.limitBytes) else {
-                return false
-            }
-            self.received(try CoreJSON.parse(record), bytes: record.readableBytes)
+            let language = self.lifecycle.language
+            let next = try language.nextRecord(from: &self.input, &self.splitter, limitBytes: self.limitBytes)
+            guard let record = next else { return false }
+            self.received(try language.parse(record), bytes: record.readableBytes)
         } catch {
             self.end(.protocolViolated(error.detail))
         }
@@ -226,14 +226,12 @@ extension CoreSession {
 // MARK: - What is sent
 
 extension CoreSession {
-    private static let accepted = CoreFrames.frame(CoreJSON.handshakeAccepted)
-
     func complete(_ id: String, _ result: CoreResult) {
         guard self.lifecycle.takesMessages, let outlet = self.outlet else { return }
         if outlet.queuedBytes > self.runtime.configuration.outboundLimitBytes { return self.fellBehind() }
         var record = ByteBuffer()
-        CoreJSON.writeCompletion(id: id, result: result, into: &record)
-        self.send(CoreFrames.frame(record))
+        self.lifecycle.language.writeCompletion(id: id, result: result, into: &record)
+        self.send(CoreFrames.frame(record, self.lifecycle.language.opcode))
     }
 
     private func send(_ frame: ByteBuffer) {
@@ -251,13 +249,14 @@ extension CoreSession {
     private func perform(_ effect: CoreLifecycle.Effect) {
         switch effect {
         case .acceptHandshake:
-            self.send(Self.accepted)
+            self.send(CoreFrames.handshakeAccepted(self.lifecycle.language))
         case .refuseHandshake(let text):
             var record = ByteBuffer()
             CoreJSON.writeHandshakeRefusal(text, into: &record)
-            self.send(CoreFrames.frame(record))
+            self.send(CoreFrames.frame(record, .text))
         case .register:
             if let recipient = self.recipient {
+                recipient.format = recipient.format.speaking(self.lifecycle.language)
                 self.loop.register(recipient, hubs: [self.hub.name], userID: self.context.userID)
                 self.runtime.services.connections.add(recipient.id)
                 self.meter?.increment()
@@ -278,11 +277,11 @@ extension CoreSession {
             self.isForced = true
             self.runDisconnected(disconnection)
         case .ping:
-            self.send(CoreFrames.ping)
+            self.send(CoreFrames.ping(self.lifecycle.language))
         case .close(let error, let allowReconnect):
             var record = ByteBuffer()
-            CoreJSON.writeClose(error: error, allowReconnect: allowReconnect, into: &record)
-            self.send(CoreFrames.frame(record))
+            self.lifecycle.language.writeClose(error: error, allowReconnect: allowReconnect, into: &record)
+            self.send(CoreFrames.frame(record, self.lifecycle.language.opcode))
         case .endTransport(let ending):
             self.outlet?.end(ending)
             self.outlet = nil

@@ -114,7 +114,7 @@ struct CoreFields {
         let id = try self.optionalString(self.invocationID, "invocationId")
         return CoreInvocation(
             target: target,
-            arguments: try self.argumentList(),
+            arguments: .json(try self.argumentList()),
             invocationID: id?.isEmpty == true ? nil : id,
             streamIDs: try self.streams(),
             headers: try self.headerList()
@@ -125,7 +125,7 @@ struct CoreFields {
         let error = try self.optionalString(self.error, "error")
         switch (error, self.resultValue) {
         case (nil, nil): return .void
-        case (nil, .some(let value)): return .value(self.text(value))
+        case (nil, .some(let value)): return .value(.json(self.text(value)))
         case (.some(let error), nil): return .error(error)
         case (.some, .some):
             throw ProtocolError(.conflictingProperties, "a completion has either 'result' or 'error', not both")

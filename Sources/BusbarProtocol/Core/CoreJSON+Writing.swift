@@ -4,7 +4,7 @@ extension CoreJSON {
     /// Writes a call; with an id it wants an answer.
     package static func writeInvocation(
         target: String,
-        arguments: ArgumentList,
+        arguments: CallArguments,
         invocationID: String? = nil,
         streamIDs: [String] = [],
         headers: [(name: String, value: String)] = [],
@@ -17,7 +17,7 @@ extension CoreJSON {
     /// Writes a call whose answer is a stream.
     package static func writeStreamInvocation(
         target: String,
-        arguments: ArgumentList,
+        arguments: CallArguments,
         invocationID: String,
         streamIDs: [String] = [],
         headers: [(name: String, value: String)] = [],
@@ -28,10 +28,10 @@ extension CoreJSON {
     }
 
     /// Writes one item of a stream.
-    package static func writeStreamItem(id: String, item: JSONValueText, into buffer: inout ByteBuffer) {
+    package static func writeStreamItem(id: String, item: CallValue, into buffer: inout ByteBuffer) {
         Self.begin(type: 2, id: id, into: &buffer)
         buffer.writeStaticString(",\"item\":")
-        buffer.writeJSON(item)
+        buffer.writeJSON(item.jsonText)
         Self.endRecord(&buffer)
     }
 
@@ -42,7 +42,7 @@ extension CoreJSON {
         case .void: break
         case .value(let value):
             buffer.writeStaticString(",\"result\":")
-            buffer.writeJSON(value)
+            buffer.writeJSON(value.jsonText)
         case .error(let error):
             buffer.writeStaticString(",\"error\":")
             buffer.writeJSONString(error)
@@ -139,14 +139,14 @@ extension CoreJSON {
 
     private static func writeCall(
         _ target: String,
-        _ arguments: ArgumentList,
+        _ arguments: CallArguments,
         _ streamIDs: [String],
         into buffer: inout ByteBuffer
     ) {
         buffer.writeStaticString(",\"target\":")
         buffer.writeJSONString(target)
         buffer.writeStaticString(",\"arguments\":")
-        buffer.writeImmutableBuffer(arguments.bytes)
+        buffer.writeJSON(arguments.jsonText)
         if !streamIDs.isEmpty {
             var opening: StaticString = ",\"streamIds\":["
             for stream in streamIDs {

@@ -19,7 +19,7 @@ package enum CoreJSON {
         case 1: return .invocation(try fields.invocation())
         case 2:
             let item = try fields.required(fields.item, "item")
-            return .streamItem(id: try fields.id(), item: fields.text(item))
+            return .streamItem(id: try fields.id(), item: .json(fields.text(item)))
         case 3: return .completion(id: try fields.id(), result: try fields.result())
         case 4:
             let id = try fields.id()

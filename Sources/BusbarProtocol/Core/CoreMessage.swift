@@ -4,7 +4,7 @@ package enum CoreMessage: Sendable {
     case invocation(CoreInvocation)
     /// A call whose answer is a stream; it always has an id.
     case streamInvocation(CoreInvocation)
-    case streamItem(id: String, item: JSONValueText)
+    case streamItem(id: String, item: CallValue)
     case completion(id: String, result: CoreResult)
     case cancelInvocation(id: String)
     case ping
@@ -19,7 +19,7 @@ package enum CoreMessage: Sendable {
 package enum CoreResult: Hashable, Sendable {
     /// Without a result, as a stream ends.
     case void
-    case value(JSONValueText)
+    case value(CallValue)
     case error(String)
 }
 
@@ -27,7 +27,7 @@ package enum CoreResult: Hashable, Sendable {
 package struct CoreInvocation: Sendable {
     /// Never empty.
     package var target: String
-    package var arguments: ArgumentList
+    package var arguments: CallArguments
     /// Nil when no answer is wanted; never empty.
     package var invocationID: String?
     /// The streams that the caller is going to send along with the call.
@@ -36,7 +36,7 @@ package struct CoreInvocation: Sendable {
 
     package init(
         target: String,
-        arguments: ArgumentList,
+        arguments: CallArguments,
         invocationID: String? = nil,
         streamIDs: [String] = [],
         headers: [(name: String, value: String)] = []

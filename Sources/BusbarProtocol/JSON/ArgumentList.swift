@@ -7,6 +7,8 @@ package struct ArgumentList: Hashable, Sendable {
     /// `[…]`, valid JSON.
     package let bytes: ByteBuffer
     package let count: Int
+    /// Where values stand that JSON has no sign for, in order; known only of text that some node of ours encoded.
+    package let marks: [JSONMark]
 
     /// No arguments: `[]`.
     package static let empty = Self(unchecked: ByteBuffer(string: "[]"), count: 0)
@@ -15,13 +17,15 @@ package struct ArgumentList: Hashable, Sendable {
     /// - Throws: ``JSONCodingError`` as ``JSONEncoding/encode(_:into:)`` does.
     package init<each Value: Encodable>(encoding values: repeat each Value) throws(JSONCodingError) {
         var buffer = ByteBuffer()
-        self.count = try JSONEncoding.encodeArray(repeat each values, into: &buffer)
-        self.bytes = buffer
+        let (count, marks) = try JSONEncoding.encodeArray(repeat each values, into: &buffer)
+        self.init(unchecked: buffer, count: count, marks: marks)
     }
 
-    /// Takes `bytes` if they are one valid JSON array whose elements are nested no deeper than `depthLimit`.
+    /// Takes `bytes` if they are one valid JSON array whose elements are nested no deeper than `depthLimit`. Marks that
+    /// point to nothing of their kind do no harm.
     package init(
         validating bytes: ByteBuffer,
+        marks: [JSONMark] = [],
         depthLimit: Int = JSONScanner.deepestNesting
     ) throws(JSONCodingError) {
         let found = try bytes.withUnsafeReadableBytes { raw throws(JSONCodingError) -> ArgumentRange in
@@ -30,17 +34,20 @@ package struct ArgumentList: Hashable, Sendable {
             try scanner.expectEnd()
             return found
         }
-        self.init(unchecked: bytes.slice(found.range), count: found.count)
+        self.init(unchecked: bytes.slice(found.range), count: found.count, marks: marks)
     }
 
     /// Takes bytes that a scanner has just validated, or that we have just written.
-    init(unchecked bytes: ByteBuffer, count: Int) {
+    init(unchecked bytes: ByteBuffer, count: Int, marks: [JSONMark] = []) {
         self.bytes = bytes
         self.count = count
+        self.marks = marks
     }
 
     /// The same arguments in memory of their own.
-    package func copy() -> Self { Self(unchecked: self.bytes.copied(), count: self.count) }
+    package func copy() -> Self {
+        Self(unchecked: self.bytes.copied(), count: self.count, marks: self.marks)
+    }
 
     /// A reader that stands before the first argument.
     /// - Parameter depthLimit: how deep one argument may be nested: 64 for core clients, 20 for classic ones.
@@ -57,7 +64,7 @@ extension ArgumentList: CustomStringConvertible {
 }
 
 /// Reads arguments one after the other as the Swift types a method declares.
-package struct ArgumentReader {
+package struct ArgumentReader: ArgumentReading {
     private let arguments: ArgumentList
     private let leniency: JSONLeniency
     private let depthLimit: Int
@@ -86,28 +93,24 @@ package struct ArgumentReader {
     package mutating func next<Value: Decodable>(
         _ type: Value.Type = Value.self
     ) throws(JSONCodingError) -> Value {
-        guard self.remainingCount > 0 else {
-            throw JSONCodingError(.missing, "expected more than \(self.arguments.count) arguments")
-        }
+        guard self.remainingCount > 0 else { throw .noMoreArguments(than: self.arguments.count) }
         do throws(JSONCodingError) {
             return try self.read(type)
         } catch {
-            throw JSONCodingError(error.code, "argument \(self.index + 1): \(error.detail)")
+            throw error.inArgument(self.index + 1)
         }
     }
 
     /// Steps to the next argument and returns its text.
     package mutating func nextText() throws(JSONCodingError) -> JSONValueText {
-        guard self.remainingCount > 0 else {
-            throw JSONCodingError(.missing, "expected more than \(self.arguments.count) arguments")
-        }
+        guard self.remainingCount > 0 else { throw .noMoreArguments(than: self.arguments.count) }
         let range = try self.skip()
         self.finished(at: range.upperBound)
         return JSONValueText(unchecked: self.arguments.bytes.slice(range))
     }
 
     private mutating func read<Value: Decodable>(_ type: Value.Type) throws(JSONCodingError) -> Value {
-        guard let scalar = JSONScalar(type) else {
+        guard let scalar = ScalarType(type) else {
             let range = try self.skip()
             let value = try self.makeSource().decodeOutermost(type, at: range.lowerBound)
             self.finished(at: range.upperBound)

@@ -1,4 +1,4 @@
-/// Why a JSON text could not be read, or a value could not be written as JSON.
+/// Why a JSON text or a MessagePack value could not be read, or a value could not be written as JSON.
 ///
 /// `detail` says what was wrong, where, and what would have been right; it never quotes payloads.
 package struct JSONCodingError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -10,9 +10,9 @@ package struct JSONCodingError: Error, Hashable, Sendable, CustomStringConvertib
 
         package var description: String { self.name }
 
-        /// The bytes are not JSON.
+        /// The bytes are not JSON, or not MessagePack.
         package static let malformed = Self("malformed")
-        /// JSON of another kind than the type asked for.
+        /// A value of another kind than the type asked for.
         package static let typeMismatch = Self("typeMismatch")
         /// A number that the type asked for cannot hold, or a number that JSON cannot hold.
         package static let outOfRange = Self("outOfRange")
@@ -47,4 +47,8 @@ extension JSONCodingError {
     static func tooDeep(limit: Int) -> Self {
         Self(.limitExceeded, "nested deeper than \(limit) levels")
     }
+
+    static func noMoreArguments(than count: Int) -> Self { Self(.missing, "expected more than \(count) arguments") }
+
+    func inArgument(_ number: Int) -> Self { Self(self.code, "argument \(number): \(self.detail)") }
 }

@@ -82,7 +82,7 @@ extension JSONScanner {
         return seconds
     }
 
-    private static func seconds(_ text: [UInt8]) -> Double? {
+    static func seconds(_ text: [UInt8]) -> Double? {
         var rest = text[...]
         guard let year = Self.takeDigits(4, &rest), Self.takeByte("-", &rest), let month = Self.takeDigits(2, &rest),
             Self.takeByte("-", &rest), let day = Self.takeDigits(2, &rest),

@@ -9,51 +9,60 @@ package enum JSONEncoding {
     /// Appends `value` to `buffer`. After an error the buffer is as it was before.
     /// - Throws: ``JSONCodingError`` `outOfRange` for NaN and infinity, `limitExceeded` beyond 64 levels, `refused`
     ///   when the value's own `encode(to:)` throws or uses its encoder out of turn.
+    /// - Returns: where values stand that JSON has no sign for, counted from the beginning of what was appended.
+    @discardableResult
     package static func encode<Value: Encodable>(
         _ value: Value,
         into buffer: inout ByteBuffer
-    ) throws(JSONCodingError) {
+    ) throws(JSONCodingError) -> [JSONMark] {
         let start = buffer.writerIndex
+        var marks = JSONMarks(start: start)
         do throws(JSONCodingError) {
-            if try buffer.writeJSONScalar(value) { return }
-            try Self.encodeThroughCodable(value, into: &buffer)
+            try Self.append(value, into: &buffer, &marks)
         } catch {
             buffer.moveWriterIndex(to: start)
             throw error
         }
+        return marks.list
     }
 
     /// Appends `values` as one array. After an error the buffer is as it was before.
     package static func encodeArray<each Value: Encodable>(
         _ values: repeat each Value,
         into buffer: inout ByteBuffer
-    ) throws(JSONCodingError) -> Int {
+    ) throws(JSONCodingError) -> (count: Int, marks: [JSONMark]) {
         let start = buffer.writerIndex
+        var marks = JSONMarks(start: start)
         var count = 0
         do throws(JSONCodingError) {
             buffer.writeInteger(UInt8(ascii: "["))
             for value in repeat each values {
                 if count > 0 { buffer.writeInteger(UInt8(ascii: ",")) }
                 count += 1
-                if try buffer.writeJSONScalar(value) { continue }
-                try Self.encodeThroughCodable(value, into: &buffer)
+                try Self.append(value, into: &buffer, &marks)
             }
             buffer.writeInteger(UInt8(ascii: "]"))
         } catch {
             buffer.moveWriterIndex(to: start)
             throw error
         }
-        return count
+        return (count, marks.list)
     }
 
-    private static func encodeThroughCodable<Value: Encodable>(
+    private static func append<Value: Encodable>(
         _ value: Value,
-        into buffer: inout ByteBuffer
+        into buffer: inout ByteBuffer,
+        _ marks: inout JSONMarks
     ) throws(JSONCodingError) {
-        let sink = JSONSink()
+        let place = buffer.writerIndex
+        if let type = try buffer.writeJSONScalar(value) { return marks.note(type, at: place) }
+        let sink = JSONSink(marks: marks)
         // Why: the buffer moves into the sink and back; a copy would be written to twice.
         swap(&sink.buffer, &buffer)
-        defer { swap(&sink.buffer, &buffer) }
+        defer {
+            swap(&sink.buffer, &buffer)
+            marks = sink.marks
+        }
         do {
             try value.encode(to: JSONValueEncoder(sink: sink, level: 0, slot: sink.newSlot(), path: nil))
             try sink.finish()

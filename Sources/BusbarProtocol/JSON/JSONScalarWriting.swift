@@ -10,9 +10,9 @@ func identical<Source, Target>(_ value: Source, as type: Target.Type) -> Target 
 }
 
 extension ByteBuffer {
-    /// Appends `value` if its type is written without asking its `encode(to:)`; says whether it was.
-    mutating func writeJSONScalar<Value>(_ value: Value) throws(JSONCodingError) -> Bool {
-        guard let scalar = JSONScalar(Value.self) else { return false }
+    /// Appends `value` if its type is written without asking its `encode(to:)`; says which type that is.
+    mutating func writeJSONScalar<Value>(_ value: Value) throws(JSONCodingError) -> ScalarType? {
+        guard let scalar = ScalarType(Value.self) else { return nil }
         switch scalar {
         case .string: self.writeJSONString(identical(value, as: String.self))
         case .optionalString:
@@ -53,7 +53,7 @@ extension ByteBuffer {
             guard decimal.isFinite else { throw .notANumber }
             self.writeString(decimal.description)
         }
-        return true
+        return scalar
     }
 
     private mutating func writeJSONList<Element>(

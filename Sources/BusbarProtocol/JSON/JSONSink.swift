@@ -14,12 +14,15 @@ final class JSONSink {
     }
 
     var buffer = ByteBuffer()
+    private(set) var marks: JSONMarks
     private(set) var frames: [Frame] = []
     /// The first thing that went wrong where nothing could be thrown.
     private var failure: JSONCodingError?
     /// Whether a place for a value is open: a key was written, or the text is still empty.
     private var awaitsValue = true
     private var lastNumber = 0
+
+    init(marks: JSONMarks) { self.marks = marks }
 
     func newSlot() -> Int {
         self.lastNumber &+= 1
@@ -69,13 +72,15 @@ final class JSONSink {
     }
 
     /// Writes the value that the open place waits for.
-    func write<Value: Encodable>(_ value: Value, level: Int, path: JSONPath?) throws {
+    func write<Value: Encodable>(_ value: Value, level: Int, path: ValuePath?) throws {
         try self.check()
         guard self.awaitsValue else {
             self.fail("two values in one place")
             return try self.check()
         }
-        if try self.buffer.writeJSONScalar(value) {
+        let place = self.buffer.writerIndex
+        if let type = try self.buffer.writeJSONScalar(value) {
+            self.marks.note(type, at: place)
             self.awaitsValue = false
         } else {
             try value.encode(to: JSONValueEncoder(sink: self, level: level, slot: self.newSlot(), path: path))

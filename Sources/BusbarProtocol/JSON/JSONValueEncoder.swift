@@ -4,9 +4,9 @@ struct JSONValueEncoder: Encoder {
     /// How many containers stand around this place.
     let level: Int
     let slot: Int
-    let path: JSONPath?
+    let path: ValuePath?
 
-    var codingPath: [any CodingKey] { JSONPath.keys(self.path) }
+    var codingPath: [any CodingKey] { ValuePath.keys(self.path) }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
@@ -30,9 +30,9 @@ struct JSONObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     let sink: JSONSink
     let level: Int
     let serial: Int
-    let path: JSONPath?
+    let path: ValuePath?
 
-    var codingPath: [any CodingKey] { JSONPath.keys(self.path) }
+    var codingPath: [any CodingKey] { ValuePath.keys(self.path) }
 
     func encodeNil(forKey key: Key) throws {
         self.begin(key)
@@ -53,7 +53,7 @@ struct JSONObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
     func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer { self.place(key).unkeyedContainer() }
 
-    func superEncoder() -> any Encoder { self.place(JSONKey("super")) }
+    func superEncoder() -> any Encoder { self.place(ValueKey("super")) }
 
     func superEncoder(forKey key: Key) -> any Encoder { self.place(key) }
 
@@ -63,7 +63,7 @@ struct JSONObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
     private func place(_ key: some CodingKey) -> JSONValueEncoder {
         self.begin(key)
-        let path = JSONPath(self.path, key)
+        let path = ValuePath(self.path, key)
         return JSONValueEncoder(sink: self.sink, level: self.level &+ 1, slot: self.sink.newSlot(), path: path)
     }
 }
@@ -72,9 +72,9 @@ struct JSONArrayWriter: UnkeyedEncodingContainer {
     let sink: JSONSink
     let level: Int
     let serial: Int
-    let path: JSONPath?
+    let path: ValuePath?
 
-    var codingPath: [any CodingKey] { JSONPath.keys(self.path) }
+    var codingPath: [any CodingKey] { ValuePath.keys(self.path) }
     var count: Int { self.sink.count(level: self.level, serial: self.serial) }
 
     func encodeNil() throws {
@@ -98,7 +98,7 @@ struct JSONArrayWriter: UnkeyedEncodingContainer {
     private func begin() { self.sink.beginElement(level: self.level, serial: self.serial) }
 
     private func place() -> JSONValueEncoder {
-        let path = JSONPath(self.path, JSONKey(self.count))
+        let path = ValuePath(self.path, ValueKey(self.count))
         self.begin()
         return JSONValueEncoder(sink: self.sink, level: self.level &+ 1, slot: self.sink.newSlot(), path: path)
     }
@@ -107,9 +107,9 @@ struct JSONArrayWriter: UnkeyedEncodingContainer {
 struct JSONSingleWriter: SingleValueEncodingContainer {
     let sink: JSONSink
     let level: Int
-    let path: JSONPath?
+    let path: ValuePath?
 
-    var codingPath: [any CodingKey] { JSONPath.keys(self.path) }
+    var codingPath: [any CodingKey] { ValuePath.keys(self.path) }
 
     func encodeNil() throws { try self.sink.writeNull() }
 

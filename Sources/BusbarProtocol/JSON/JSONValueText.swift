@@ -6,6 +6,8 @@ package import NIOCore
 /// ``copy()``, since a slice keeps the whole receive buffer alive.
 package struct JSONValueText: Hashable, Sendable {
     package let bytes: ByteBuffer
+    /// Where values stand that JSON has no sign for, in order; known only of text that was encoded here.
+    let marks: [JSONMark]
 
     /// The value `null`.
     package static let null = Self(unchecked: ByteBuffer(string: "null"))
@@ -21,14 +23,14 @@ package struct JSONValueText: Hashable, Sendable {
             try scanner.expectEnd()
             return range
         }
-        self.bytes = bytes.slice(range)
+        self.init(unchecked: bytes.slice(range))
     }
 
     /// Encodes `value`.
     package init(encoding value: some Encodable) throws(JSONCodingError) {
         var buffer = ByteBuffer()
-        try JSONEncoding.encode(value, into: &buffer)
-        self.bytes = buffer
+        let marks = try JSONEncoding.encode(value, into: &buffer)
+        self.init(unchecked: buffer, marks: marks)
     }
 
     /// An object with these members in this order, which must differ in name.
@@ -44,12 +46,13 @@ package struct JSONValueText: Hashable, Sendable {
             try buffer.writeJSONNode(value, depth: 1)
         }
         buffer.writeInteger(UInt8(ascii: "}"))
-        self.bytes = buffer
+        self.init(unchecked: buffer)
     }
 
     /// Takes bytes that a scanner has just validated, or that we have just written.
-    init(unchecked bytes: ByteBuffer) {
+    init(unchecked bytes: ByteBuffer, marks: [JSONMark] = []) {
         self.bytes = bytes
+        self.marks = marks
     }
 
     /// The value as a Swift type; see ``ArgumentReader/next(_:)`` for what is read as what.
@@ -63,7 +66,7 @@ package struct JSONValueText: Hashable, Sendable {
     }
 
     /// The same value in memory of its own.
-    package func copy() -> Self { Self(unchecked: self.bytes.copied()) }
+    package func copy() -> Self { Self(unchecked: self.bytes.copied(), marks: self.marks) }
 
     /// Appends the value on one line without white space between its tokens, U+0085, U+2028 and U+2029 escaped.
     ///

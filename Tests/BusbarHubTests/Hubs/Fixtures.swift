@@ -56,7 +56,7 @@ struct Bench {
     {
         let list = try ArgumentList(validating: ByteBuffer(string: arguments))
         let invocation = RegisteredHub.Invocation(
-            method: method, arguments: list, rules: rules, exchange: exchange)
+            method: method, arguments: .json(list), rules: rules, exchange: exchange)
         return await self.hub.invoke(invocation, context: self.context, publisher: self.recorder)
     }
 }

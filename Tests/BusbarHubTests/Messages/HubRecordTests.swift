@@ -1,6 +1,7 @@
 import Busbar
 import BusbarHub
 import BusbarProtocol
+import FoundationEssentials
 import NIOCore
 import Testing
 
@@ -11,7 +12,7 @@ struct HubRecordTests {
             [ArgumentList.empty]
             + [#"["hi"]"#, #"[1,{"a":[null,"ü\u2028"]},-1.5e3]"#].compactMap {
                 try? ArgumentList(validating: ByteBuffer(string: $0))
-            }
+            } + [try? ArgumentList(encoding: "x", Data([1, 2]), [Date(timeIntervalSince1970: 1.5)])].compactMap(\.self)
         let audiences: [Audience] = [
             .all(except: []), .all(except: ["a", "", "äöü"]), .connection("c1"), .user("ü\0"),
             .group("group$&+,/:;=?@[]1", except: []),
@@ -51,7 +52,7 @@ struct HubRecordTests {
 
     @Test("every record reads back as it was written")
     func roundTrip() throws {
-        #expect(Self.samples.count == 46)
+        #expect(Self.samples.count == 58)
         for record in Self.samples {
             #expect(try HubRecord(decoding: record.encoded()) == record)
         }

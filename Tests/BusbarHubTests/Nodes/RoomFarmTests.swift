@@ -83,6 +83,35 @@ struct RoomFarmTests {
     }
 
     @Test(
+        "N-47: JSON, MessagePack and classic clients on different nodes each get a message in their own protocol",
+        arguments: [2, 3])
+    func protocols(nodes: Int) async throws {
+        try await RoomFarm.open(nodes: nodes) { farm in
+            let json = try await farm.rooms[0].connected("json")
+            let packed = try await farm.rooms[1].connected("packed", language: .messagePack)
+            let (classic, _) = try await farm.rooms[nodes - 1].started("classic")
+            let value: JSONNode = ["a": [1, -1.5, nil, true, "ü", [:]]]
+            for (number, room) in farm.rooms.enumerated() {
+                try await self.context(room).clients.all.send("received", number, [value])
+            }
+            try await packed.send(#"{"type":1,"target":"send","arguments":["from MessagePack"]}"#)
+            var heard: [String] = []
+            while heard.last?.contains("from MessagePack") != true, let text = await json.next() { heard.append(text) }
+            for text in heard { #expect(await packed.next() == text) }
+            let arguments = try await classic.messages(until: #"["from MessagePack"]"#)
+            #expect(arguments.count == nodes + 1)
+            #expect(heard.count == nodes + 1)
+            for (number, text) in heard.dropLast().enumerated() {
+                #expect(text.hasPrefix(#"{"type":1,"target":"received","arguments":[\#(number),[{"#))
+                let node = try JSONValueText(validating: ByteBuffer(string: text)).decode(JSONNode.self)
+                #expect(node["arguments"]?[1]?[0] == value)
+                let other = try JSONValueText(validating: ByteBuffer(string: arguments[number]))
+                #expect(try other.decode(JSONNode.self) == node["arguments"])
+            }
+        }
+    }
+
+    @Test(
         "N-42: a connection that joins a group many times, from several nodes, hears a message once", arguments: [1, 4])
     func manyJoins(streams: Int) async throws {
         try await RoomFarm.open(nodes: 3, streams: streams) { farm in

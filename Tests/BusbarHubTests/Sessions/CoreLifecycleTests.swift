@@ -30,7 +30,8 @@ struct CoreLifecycleTests {
     @Test(
         "core 1.11: refusals name what is wrong, no Close and no event follows",
         arguments: [
-            ("messagepack", 1, "The protocol 'messagepack' is not supported."),
+            ("blazorpack", 1, "The protocol 'blazorpack' is not supported."),
+            ("MessagePack", 3, "The server does not support version 3 of the 'messagepack' protocol."),
             ("json", 9, "The server does not support version 9 of the 'json' protocol."),
         ])
     func refuses(name: String, version: Int, text: String) {

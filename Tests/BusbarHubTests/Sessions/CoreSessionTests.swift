@@ -35,8 +35,8 @@ struct CoreSessionTests {
     func refused() async throws {
         try await Room.open { room in
             let peer = try await room.core("c1")
-            try await peer.send(#"{"protocol":"messagepack","version":1}"#)
-            #expect(await peer.next() == #"{"error":"The protocol 'messagepack' is not supported."}"#)
+            try await peer.send(#"{"protocol":"blazorpack","version":1}"#)
+            #expect(await peer.next() == #"{"error":"The protocol 'blazorpack' is not supported."}"#)
             #expect(await peer.next() == nil)
             #expect(room.journal.entries.isEmpty)
             #expect(await room.runtime.sessionCount() == 0)

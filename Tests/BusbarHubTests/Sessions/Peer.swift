@@ -1,4 +1,5 @@
 import BusbarHub
+import BusbarProtocol
 import NIOCore
 import Synchronization
 import Testing
@@ -15,6 +16,7 @@ final class Sink: Sendable {
         var bytes = 0
         var isStuck = false
         var queuedBytes = 0
+        var lastFrame: ByteBuffer?
     }
 
     private let state = Mutex(State())
@@ -54,6 +56,11 @@ final class Sink: Sendable {
     /// The kernel has taken everything, and will take nothing more.
     func drain() { self.state.withLock { $0.queuedBytes = 0 } }
 
+    /// The newest of what was written, as it was written.
+    var lastFrame: ByteBuffer? { self.state.withLock { $0.lastFrame } }
+
+    fileprivate func wrote(_ frame: ByteBuffer) { self.state.withLock { $0.lastFrame = frame } }
+
     fileprivate func paused() { self.state.withLock { $0.pauses += 1 } }
     fileprivate func resumed() { self.state.withLock { $0.resumes += 1 } }
     fileprivate func flushed() { self.state.withLock { $0.flushes += 1 } }
@@ -90,42 +97,70 @@ extension Sink {
     }
 }
 
-/// An outlet that takes WebSocket frames apart and passes their texts to a sink.
+/// An outlet that takes WebSocket frames apart and passes their texts to a sink. What is sent in MessagePack is passed on
+/// as the same message in JSON.
 final class RecordingOutlet: Outlet {
     private let sink: Sink
     /// Whether a frame holds records of the core protocol, each a text of its own.
     private let splitsRecords: Bool
+    private let language: CoreProtocol
 
-    init(_ sink: Sink, splitsRecords: Bool) {
+    init(_ sink: Sink, splitsRecords: Bool, language: CoreProtocol = .json) {
         self.sink = sink
         self.splitsRecords = splitsRecords
+        self.language = language
     }
 
     func write(_ frame: ByteBuffer) {
+        self.sink.wrote(frame)
         var bytes = frame
-        while let text = Self.text(&bytes) {
-            if self.splitsRecords {
-                for record in text.split(separator: "\u{1E}") {
-                    self.sink.took(String(record), bytes: record.utf8.count)
-                }
-            } else {
+        while let (opcode, payload) = Self.frame(&bytes) {
+            let text = String(buffer: payload)
+            switch (opcode, self.language) {
+            case (0x82, .messagePack):
+                for text in Self.texts(payload) { self.sink.took(text, bytes: payload.readableBytes) }
+            case (0x81, .json) where !self.splitsRecords:
                 self.sink.took(text, bytes: text.utf8.count)
+            case (0x81, _):
+                let mark = self.language == .json ? "" : "as text: "
+                for record in text.split(separator: "\u{1E}") {
+                    self.sink.took(mark + record, bytes: record.utf8.count)
+                }
+            default:
+                self.sink.took("a frame that begins with \(opcode)", bytes: text.utf8.count)
             }
         }
     }
 
-    /// The payload of the next frame, which must be a whole, final, unmasked text frame.
-    private static func text(_ bytes: inout ByteBuffer) -> String? {
-        guard let first: UInt8 = bytes.readInteger(), first == 0x81, let short: UInt8 = bytes.readInteger() else {
-            return nil
+    /// The messages of a binary frame in JSON: the answer to a handshake is that already.
+    private static func texts(_ payload: ByteBuffer) -> [String] {
+        var payload = payload, splitter = RecordSplitter(), texts: [String] = []
+        do {
+            if payload.readableBytesView.first == UInt8(ascii: "{") {
+                let record = try splitter.nextRecord(from: &payload, limitBytes: nil)
+                texts.append(record.map { String(buffer: $0) } ?? "half a record")
+            }
+            while let record = try CoreProtocol.messagePack.nextRecord(from: &payload, &splitter, limitBytes: nil) {
+                var json = ByteBuffer()
+                CoreJSON.write(try CoreMessagePack.parse(record), into: &json)
+                texts.append(String(String(buffer: json).dropLast()))
+            }
+        } catch {
+            texts.append("\(error)")
         }
+        return payload.readableBytes == 0 ? texts : texts + ["half a message"]
+    }
+
+    /// Opcode and payload of the next frame, which must be whole, final and unmasked.
+    private static func frame(_ bytes: inout ByteBuffer) -> (opcode: UInt8, payload: ByteBuffer)? {
+        guard let first: UInt8 = bytes.readInteger(), let short: UInt8 = bytes.readInteger() else { return nil }
         let length: Int? =
             switch short {
             case 126: bytes.readInteger(as: UInt16.self).map(Int.init)
             case 127: bytes.readInteger(as: UInt64.self).map(Int.init)
             default: Int(short)
             }
-        return length.flatMap { bytes.readString(length: $0) }
+        return length.flatMap { bytes.readSlice(length: $0) }.map { (first, $0) }
     }
 
     func flush() { self.sink.flushed() }

@@ -197,17 +197,20 @@ struct Room: Sendable {
     }
 
     func core(
-        _ id: String, user: String? = nil, query: [(String, String)] = [], on index: Int = 0
+        _ id: String, user: String? = nil, query: [(String, String)] = [], on index: Int = 0, hub: String = "TestHub",
+        language: CoreProtocol = .json
     ) async throws -> CorePeer {
         let loop = Array(self.loops.makeIterator())[index]
-        return try await CorePeer(room: self, loop: loop, id: id, user: user, query: query)
+        return try await CorePeer(
+            room: self, loop: loop, id: id, user: user, query: query, hub: hub, language: language)
     }
 
     /// A core client whose handshake is done.
-    func connected(_ id: String, user: String? = nil, on index: Int = 0) async throws -> CorePeer {
-        let peer = try await self.core(id, user: user, on: index)
-        try await peer.send(#"{"protocol":"json","version":1}"#)
-        _ = await peer.next()
+    func connected(
+        _ id: String, user: String? = nil, on index: Int = 0, language: CoreProtocol = .json
+    ) async throws -> CorePeer {
+        let peer = try await self.core(id, user: user, on: index, language: language)
+        try await peer.shakeHands()
         await self.journal.wait(for: "connected \(id)")
         return peer
     }
@@ -224,18 +227,25 @@ struct CorePeer: Sendable {
     let id: String
     let sink = Sink()
     let loop: any EventLoop
+    /// What it is sent is shown in JSON, whatever it speaks.
+    let language: CoreProtocol
     private let session: NIOLoopBound<CoreSession>
 
-    init(room: Room, loop: any EventLoop, id: String, user: String?, query: [(String, String)]) async throws {
+    init(
+        room: Room, loop: any EventLoop, id: String, user: String?, query: [(String, String)], hub name: String,
+        language: CoreProtocol
+    ) async throws {
         self.id = id
         self.loop = loop
+        self.language = language
         let sink = self.sink
         let identity = Room.identity(id, user: user, query: query)
         self.session = try await loop.submit {
-            let hub = try #require(room.runtime.hubs.hub(named: "TestHub"))
+            let hub = try #require(room.runtime.hubs.hub(named: name))
             let session = CoreSession(
                 runtime: room.runtime, loop: loop, hub: hub, identity: identity,
-                outlet: RecordingOutlet(sink, splitsRecords: true), framing: .webSocket)
+                outlet: RecordingOutlet(sink, splitsRecords: true, language: language),
+                framing: .webSocket)
             session.started()
             return NIOLoopBound(session, eventLoop: loop)
         }.get()
@@ -246,14 +256,29 @@ struct CorePeer: Sendable {
         try await self.loop.submit { self.session.value.drained() }.get()
     }
 
-    /// Sends records, each given without its separator.
-    func send(_ records: String...) async throws {
-        try await self.sendBytes(records.map { $0 + "\u{1E}" }.joined())
+    /// Sends the handshake and takes its answer.
+    func shakeHands() async throws {
+        try await self.sendBytes("{\"protocol\":\"\(self.language.rawValue)\",\"version\":1}\u{1E}")
+        #expect(await self.next() == "{}")
     }
 
-    func sendBytes(_ text: String) async throws {
+    /// Sends records, each given in JSON and without its separator, in the protocol that the peer speaks.
+    func send(_ records: String...) async throws {
+        var bytes = ByteBuffer()
+        for record in records {
+            switch self.language {
+            case .json: bytes.writeString(record + "\u{1E}")
+            case .messagePack: CoreMessagePack.write(try CoreJSON.parse(ByteBuffer(string: record)), into: &bytes)
+            }
+        }
+        try await self.sendBytes(bytes)
+    }
+
+    func sendBytes(_ text: String) async throws { try await self.sendBytes(ByteBuffer(string: text)) }
+
+    func sendBytes(_ bytes: ByteBuffer) async throws {
         try await self.loop.submit {
-            var bytes = ByteBuffer(string: text)
+            var bytes = bytes
             self.session.value.received(&bytes)
         }.get()
     }

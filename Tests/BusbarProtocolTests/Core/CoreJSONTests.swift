@@ -8,12 +8,12 @@ struct CoreJSONTests {
         try CoreJSON.parse(ByteBuffer(string: text))
     }
 
-    private static func value(_ text: String) throws -> JSONValueText {
-        try JSONValueText(validating: ByteBuffer(string: text))
+    private static func value(_ text: String) throws -> CallValue {
+        .json(try JSONValueText(validating: ByteBuffer(string: text)))
     }
 
-    private static func arguments(_ text: String) throws -> ArgumentList {
-        try ArgumentList(validating: ByteBuffer(string: text))
+    private static func arguments(_ text: String) throws -> CallArguments {
+        .json(try ArgumentList(validating: ByteBuffer(string: text)))
     }
 
     @Test("core 1.13: every message in the specification is parsed, and written back byte for byte")
@@ -52,7 +52,7 @@ struct CoreJSONTests {
             (#"{"type":2,"invocationId":"3","item":0}"#, .streamItem(id: "3", item: try Self.value("0"))),
             (#"{"type":3,"invocationId":"3"}"#, .completion(id: "3", result: .void)),
             (#"{"type":3,"invocationId":"1","result":42}"#, .completion(id: "1", result: .value(try Self.value("42")))),
-            (#"{"type":3,"invocationId":"1","result":null}"#, .completion(id: "1", result: .value(.null))),
+            (#"{"type":3,"invocationId":"1","result":null}"#, .completion(id: "1", result: .value(.json(.null)))),
             (#"{"type":3,"invocationId":"1","error":"text"}"#, .completion(id: "1", result: .error("text"))),
             (#"{"type":5,"invocationId":"3"}"#, .cancelInvocation(id: "3")),
             (#"{"type":6}"#, .ping),

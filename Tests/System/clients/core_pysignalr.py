@@ -1,17 +1,22 @@
-"""`pysignalr` 1.3.3: the core protocol over WebSocket, asyncio. Usage: core_pysignalr.py URL PATH TARGET…"""
+"""`pysignalr` 1.3.3: the core protocol over WebSocket, asyncio.
+
+Usage: core_pysignalr.py [--messagepack] URL PATH TARGET…
+"""
 
 import asyncio
 import sys
 
 from pysignalr.client import SignalRClient
+from pysignalr.protocol.json import JSONProtocol
+from pysignalr.protocol.messagepack import MessagepackProtocol
 
-from wire import command, emit
+from wire import command, emit, without_option
 
-url, path, *targets = sys.argv[1:]
+packed, (url, path, *targets) = without_option("--messagepack")
 
 
 async def main():
-    client = SignalRClient(f"{url}{path}")
+    client = SignalRClient(f"{url}{path}", protocol=MessagepackProtocol() if packed else JSONProtocol())
 
     async def opened():
         emit(event="open")

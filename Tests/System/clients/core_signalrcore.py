@@ -1,15 +1,23 @@
-"""`signalrcore` 1.0.2: the core protocol over WebSocket, threads. Usage: core_signalrcore.py URL PATH TARGET…"""
+"""`signalrcore` 1.0.2: the core protocol over WebSocket, threads.
+
+Usage: core_signalrcore.py [--messagepack] URL PATH TARGET…
+"""
 
 import sys
 
 from signalrcore.hub_connection_builder import HubConnectionBuilder
+from signalrcore.protocol.json_hub_protocol import JsonHubProtocol
+from signalrcore.protocol.messagepack_protocol import MessagePackHubProtocol
 from signalrcore.types import HttpTransportType
 
-from wire import command, emit
+from wire import command, emit, without_option
 
-url, path, *targets = sys.argv[1:]
+packed, (url, path, *targets) = without_option("--messagepack")
 connection = (
-    HubConnectionBuilder().with_url(f"{url}{path}", options={"transport": HttpTransportType.web_sockets}).build()
+    HubConnectionBuilder()
+    .with_url(f"{url}{path}", options={"transport": HttpTransportType.web_sockets})
+    .with_hub_protocol(MessagePackHubProtocol() if packed else JsonHubProtocol())
+    .build()
 )
 
 

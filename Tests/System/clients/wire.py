@@ -19,6 +19,12 @@ def emit(**event):
         sys.stdout.flush()
 
 
+def without_option(name):
+    """Whether the option was given, and the arguments of the process without it."""
+    arguments = sys.argv[1:]
+    return name in arguments, [argument for argument in arguments if argument != name]
+
+
 def command(line):
     """The command on a line of stdin. Ends the process at the end of stdin."""
     if not line:

@@ -1,14 +1,14 @@
 /// The way from the outermost value to a nested one, innermost step first; shared by all that hang below it.
-final class JSONPath {
-    private let parent: JSONPath?
+final class ValuePath {
+    private let parent: ValuePath?
     private let key: any CodingKey
 
-    init(_ parent: JSONPath?, _ key: any CodingKey) {
+    init(_ parent: ValuePath?, _ key: any CodingKey) {
         self.parent = parent
         self.key = key
     }
 
-    static func keys(_ path: JSONPath?) -> [any CodingKey] {
+    static func keys(_ path: ValuePath?) -> [any CodingKey] {
         var keys: [any CodingKey] = []
         var step = path
         while let current = step {
@@ -20,7 +20,7 @@ final class JSONPath {
 }
 
 /// A step of a path that no type of the application names.
-struct JSONKey: CodingKey {
+struct ValueKey: CodingKey {
     let stringValue: String
     let intValue: Int?
 

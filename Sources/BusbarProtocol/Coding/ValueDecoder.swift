@@ -1,26 +1,26 @@
-/// The decoder a value's own `init(from:)` is given: a place in a ``JSONSource``.
-struct JSONValueDecoder: Decoder {
-    let source: JSONSource
-    let position: JSONPosition
-    let path: JSONPath?
+/// The decoder a value's own `init(from:)` is given: a place in a ``ValueSource``.
+struct ValueDecoder: Decoder {
+    let source: any ValueSource
+    let position: ValuePosition
+    let path: ValuePath?
 
-    var codingPath: [any CodingKey] { JSONPath.keys(self.path) }
+    var codingPath: [any CodingKey] { ValuePath.keys(self.path) }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         let members = try self.source.members(at: self.position, path: self.path)
-        return KeyedDecodingContainer(JSONObjectReader(source: self.source, members: members, path: self.path))
+        return KeyedDecodingContainer(ObjectReader(source: self.source, members: members, path: self.path))
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         let positions = try self.source.elements(at: self.position, path: self.path)
-        return JSONArrayReader(source: self.source, positions: positions, path: self.path)
+        return ArrayReader(source: self.source, positions: positions, path: self.path)
     }
 
     func singleValueContainer() -> any SingleValueDecodingContainer { self }
 }
 
-extension JSONValueDecoder: SingleValueDecodingContainer {
+extension ValueDecoder: SingleValueDecodingContainer {
     func decodeNil() -> Bool { self.source.isNull(at: self.position) }
 
     func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
@@ -29,12 +29,12 @@ extension JSONValueDecoder: SingleValueDecodingContainer {
 }
 
 /// The members of one object, found in one pass.
-struct JSONObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
-    let source: JSONSource
-    let members: JSONMembers
-    let path: JSONPath?
+struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
+    let source: any ValueSource
+    let members: ObjectMembers
+    let path: ValuePath?
 
-    var codingPath: [any CodingKey] { JSONPath.keys(self.path) }
+    var codingPath: [any CodingKey] { ValuePath.keys(self.path) }
     var allKeys: [Key] { self.source.names(of: self.members).compactMap { Key(stringValue: $0) } }
 
     func contains(_ key: Key) -> Bool { self.source.find(key.stringValue, in: self.members) != nil }
@@ -63,20 +63,20 @@ struct JSONObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     func superDecoder() throws -> any Decoder {
-        let key = JSONKey("super")
+        let key = ValueKey("super")
         guard let position = self.source.find(key.stringValue, in: self.members) else { throw self.missing(key) }
         return self.decoder(at: position, key)
     }
 
     func superDecoder(forKey key: Key) throws -> any Decoder { self.decoder(at: try self.position(key), key) }
 
-    private func position(_ key: Key) throws -> JSONPosition {
+    private func position(_ key: Key) throws -> ValuePosition {
         guard let position = self.source.find(key.stringValue, in: self.members) else { throw self.missing(key) }
         return position
     }
 
-    private func decoder(at position: JSONPosition, _ key: any CodingKey) -> JSONValueDecoder {
-        JSONValueDecoder(source: self.source, position: position, path: JSONPath(self.path, key))
+    private func decoder(at position: ValuePosition, _ key: any CodingKey) -> ValueDecoder {
+        ValueDecoder(source: self.source, position: position, path: ValuePath(self.path, key))
     }
 
     private func missing(_ key: any CodingKey) -> DecodingError {
@@ -85,19 +85,19 @@ struct JSONObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
 }
 
 /// The elements of one array, found in one pass.
-struct JSONArrayReader: UnkeyedDecodingContainer {
-    let source: JSONSource
-    let positions: [JSONPosition]
-    let path: JSONPath?
+struct ArrayReader: UnkeyedDecodingContainer {
+    let source: any ValueSource
+    let positions: [ValuePosition]
+    let path: ValuePath?
     private(set) var currentIndex = 0
 
-    init(source: JSONSource, positions: [JSONPosition], path: JSONPath?) {
+    init(source: any ValueSource, positions: [ValuePosition], path: ValuePath?) {
         self.source = source
         self.positions = positions
         self.path = path
     }
 
-    var codingPath: [any CodingKey] { JSONPath.keys(self.path) }
+    var codingPath: [any CodingKey] { ValuePath.keys(self.path) }
     var count: Int? { self.positions.count }
     var isAtEnd: Bool { self.currentIndex >= self.positions.count }
 
@@ -109,7 +109,7 @@ struct JSONArrayReader: UnkeyedDecodingContainer {
 
     mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
         let position = try self.position(type)
-        let value = try self.source.decode(type, at: position, path: self.path, key: JSONKey(self.currentIndex))
+        let value = try self.source.decode(type, at: position, path: self.path, key: ValueKey(self.currentIndex))
         self.currentIndex += 1
         return value
     }
@@ -133,14 +133,14 @@ struct JSONArrayReader: UnkeyedDecodingContainer {
         return decoder
     }
 
-    private func nested(_ type: Any.Type) throws -> JSONValueDecoder {
-        let path = JSONPath(self.path, JSONKey(self.currentIndex))
-        return JSONValueDecoder(source: self.source, position: try self.position(type), path: path)
+    private func nested(_ type: Any.Type) throws -> ValueDecoder {
+        let path = ValuePath(self.path, ValueKey(self.currentIndex))
+        return ValueDecoder(source: self.source, position: try self.position(type), path: path)
     }
 
-    private func position(_ type: Any.Type) throws -> JSONPosition {
+    private func position(_ type: Any.Type) throws -> ValuePosition {
         guard self.currentIndex < self.positions.count else {
-            let path = self.codingPath + [JSONKey(self.currentIndex)]
+            let path = self.codingPath + [ValueKey(self.currentIndex)]
             throw DecodingError.valueNotFound(type, .init(codingPath: path, debugDescription: "the array has ended"))
         }
         return self.positions[self.currentIndex]
