@@ -1,9 +1,10 @@
+import NIOCore
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
 import Musl
 #endif
-import NIOCore
 
 /// The way from a connection to its socket. What stands alone in a flush, while nothing waits before it, is handed to the
 /// kernel at once; everything else, and what the kernel leaves, waits in the channel's queue. Confined to the event loop.
