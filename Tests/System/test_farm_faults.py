@@ -3,7 +3,6 @@
 import contextlib
 import re
 import signal
-import threading
 
 import pytest
 
@@ -95,39 +94,6 @@ def test_N_45_a_polling_client_that_vanishes_is_given_up_once_by_the_node_that_h
         found = [node.url for node in nodes for id, _ in endings(node) if id == client.connection_id]
         assert found == client.served_by[-1:]
     assert {client.served_by[-1] for client in clients} == set(urls)
-
-
-MESSAGES = 100_000
-#: Calls that go out in one frame.
-BUNDLE = 500
-CUTS = 20
-
-
-@pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("broker", ["redis", "postgres", "rabbit"])
-def test_N_51_a_hundred_thousand_messages_of_one_sender_survive_cut_links_in_order_and_once(
-    broker, count, request, start_farm, enter
-):
-    broker = request.getfixturevalue(broker)
-    farm = start_farm(nodes=count, backplane=broker.url)
-    listeners = [enter(CoreClient(url)) for url in farm.urls]
-    sender = enter(CoreClient(farm.urls[0]))
-    ids = []
-
-    def send():
-        for first in range(0, MESSAGES, BUNDLE):
-            ids.extend(sender.post("send", *([str(number)] for number in range(first, first + BUNDLE))))
-
-    sending = threading.Thread(target=send, daemon=True)
-    sending.start()
-    for cut in range(CUTS):
-        eventually(lambda: sender.answered > MESSAGES * cut // (CUTS + 1), f"progress after {cut} cuts", 120)
-        broker.cut_links()
-    sending.join(120)
-    assert [answer for answer in sender.answers(ids, seconds=120) if "error" in answer] == []
-    for listener in listeners:
-        listener.wait_to_have_heard(MESSAGES, seconds=60)
-        assert listener.heard() == [[str(number)] for number in range(MESSAGES)]
 
 
 @pytest.mark.parametrize("policy", ["fail", "local"])
