@@ -43,6 +43,8 @@ extension ClassicSession {
 
     /// `/start`: the connected event runs once per connection, the answer comes when it has run.
     func start(_ continuation: CheckedContinuation<ClassicStart, Never>) {
+        // Why: it is about to be forgotten, and a moment later nobody would know it.
+        if self.state.lifecycle.isOver { return continuation.resume(returning: .unknown) }
         self.state.starts.append(continuation)
         self.perform(self.state.lifecycle.startRequested())
     }

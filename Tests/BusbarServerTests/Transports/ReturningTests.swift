@@ -53,11 +53,15 @@ struct ReturningTests {
     func barePoll() async throws {
         try await TestServer.cases { server, diary, _ in
             let client = try await ClassicTransport.longPolling.started(server)
+            var cursor = try #require(client.cursor)
             for number in 1...3 {
-                let poll = try await RawStream.open(server, "/signalr?\(client.query)\(client.place)")
+                let poll = try await RawStream.open(
+                    server, "/signalr?\(client.query)&messageId=\(ClassicClient.encoded(cursor))")
                 #expect(poll.status == 200)
                 _ = try await client.result(of: "send", "[\"\(number)\"]")
-                #expect(try await poll.rest().contains(#""A":["\#(number)"]"#))
+                let answer = try await poll.rest()
+                #expect(answer.contains(#""A":["\#(number)"]"#))
+                cursor = try #require(ClassicClient.field("C", in: answer))
             }
             #expect(diary.all == ["connected"])
         }
