@@ -221,6 +221,18 @@ struct ClassicEndpointTests {
         }
     }
 
+    @Test("21 T2 the time for a transport to connect is told as it is set, at each negotiate", arguments: [4.5, 10])
+    func transportConnectTimeout(seconds: Double) async throws {
+        var settings = HubConfiguration()
+        settings.classic.transportConnectTimeout = .seconds(seconds)
+        try await TestServer.run(hubConfiguration: settings) { server in
+            for _ in 0..<2 {
+                let response = try await server.get("/signalr/negotiate")
+                #expect(response.body.contains("\"TransportConnectTimeout\":\(seconds),"))
+            }
+        }
+    }
+
     @Test("20 without keep-alive its timeout is null")
     func noKeepAlive() async throws {
         var settings = HubConfiguration()

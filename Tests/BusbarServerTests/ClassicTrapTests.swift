@@ -65,6 +65,26 @@ struct ClassicTrapTests {
         }
     }
 
+    @Test("T20 group names and user ids are compared exactly, names of hubs, methods and parameters in any case")
+    func letterCase() async throws {
+        try await TestServer.cases(.init(), { $0.userID = { request, _ in request.query["uid"] } }) { server, _, _ in
+            let client = try await ClassicTransport.serverSentEvents.started(server, more: "uid=Ann")
+            for (method, arguments) in [
+                ("join", #"["Room"]"#), ("toGroup", #"["room","unheard"]"#), ("tell", #"["ann","unheard"]"#),
+                ("toGroup", #"["Room","1"]"#), ("tell", #"["Ann","2"]"#),
+            ] {
+                #expect(try await client.result(of: method, arguments) == #"{"I":"0"}"#)
+            }
+            let query = client.query.replacing("transport=", with: "TRANSPORT=")
+                .replacing("connectionToken=", with: "ConnectionTOKEN=")
+            let call = ClassicClient.encoded(#"{"H":"ECHOHUB","M":"TOCALLER","A":["end"],"I":0}"#)
+            #expect(try await server.get("/SIGNALR/Send?\(query)&DATA=\(call)").body == #"{"I":"0"}"#)
+            let heard = try await client.everything(until: #"["end"]"#)
+            let texts = heard.split(separator: "\"A\":[\"").dropFirst().map { String($0.prefix { $0 != "\"" }) }
+            #expect(texts == ["1", "2", "end"])
+        }
+    }
+
     @Test("T23 without a list of origins no answer has a CORS field; with one, listed pages are named exactly")
     func crossOrigin() async throws {
         let origin = "https://app.example", listed = ["Origin: https://app.example"]

@@ -57,6 +57,8 @@ final class ClassicHTTPClient: Sendable {
             if let cursor = self.cursor { target += "&messageId=\(ClassicClient.encoded(cursor))" }
             if let token = self.groupsToken { target += "&groupsToken=\(ClassicClient.encoded(token))" }
         }
+        // Why: the answer before a poll has come to its end, and nobody reads its connection any more.
+        if ending == "poll" { self.close() }
         let stream = try await RawStream.open(self.server, target)
         guard stream.status == 200 else { throw MalformedResponse(text: "\(stream.status)") }
         self.state.withLock { $0.stream = stream }
