@@ -51,7 +51,8 @@ struct ServerErrorTests {
         "tells by its state whether to try again",
         arguments: [
             ("57P01", DriverError.Code.unreachable, true), ("53100", .overloaded, true), ("53300", .overloaded, true),
-            ("55P03", .overloaded, true), ("25006", .overloaded, true), ("28P01", .unauthorized, false),
+            ("55P03", .overloaded, true), ("26000", .overloaded, true), ("25006", .overloaded, true),
+            ("28P01", .unauthorized, false),
             ("3D000", .rejected, false), ("42501", .unauthorized, false), ("BB002", .rejected, false),
             ("22021", .rejected, false), ("42P01", .unreachable, true), ("08006", .unreachable, true),
         ])

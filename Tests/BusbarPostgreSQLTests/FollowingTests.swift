@@ -16,8 +16,13 @@ private func mark(_ epoch: UInt64, _ offset: UInt64) -> SeenMark {
 
 private func bell(_ epoch: UInt64, _ first: UInt64, _ last: UInt64, _ texts: String...) -> Doorbell {
     let plain = "0 \(epoch) \(first) \(last) 1 2 3"
-    guard !texts.isEmpty else { return Doorbell(plain)! }
-    return Doorbell(plain + " " + base64(texts.map { Array($0.utf8) }))!
+    guard !texts.isEmpty else { return read(plain)! }
+    return read(plain + " 1/1 " + base64(texts.map { Array($0.utf8) }))!
+}
+
+private func read(_ text: String) -> Doorbell? {
+    var reader = BellReader()
+    return reader.read(text)
 }
 
 /// As PostgreSQL's `encode` writes it, a line break after each 76 characters.
@@ -146,7 +151,7 @@ struct DoorbellTests {
     @Test("F-61 carries any bytes in any length", arguments: [1, 2, 3, 4, 56, 57, 58, 255, 5_796])
     func carriesBytes(length: Int) throws {
         let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0) }
-        let bell = try #require(Doorbell("3 7 10 11 -1 -2 3 " + base64([bytes, [0]])))
+        let bell = try #require(read("3 7 10 11 -1 -2 3 1/1 " + base64([bytes, [0]])))
         #expect(bell.stream == StreamID(3) && bell.first == Offset(10))
         #expect(bell.last.key == RecordKey(node: .max, incarnation: .max - 1, sequence: 3))
         #expect(bell.records?.map(\.bytes) == [ByteBuffer(bytes: bytes), ByteBuffer(bytes: [0])])
@@ -157,11 +162,36 @@ struct DoorbellTests {
         "F-60 anything else is no bell, and nothing worse",
         arguments: [
             "", "probe 12", "0", "0 1 2 3", "0 1 0 0 1 1 1", "0 1 5 4 1 1 1", "70000 1 1 1 1 1 1", "-1 1 1 1 1 1 1",
-            "0 1 1 1 1 1 1 ", "0 1 1 1 1 1 1 !!!!", "0 1 1 1 1 1 1 AAAA", "0 1 1 1 1 1 1 AAAAAQ",
-            "0 1 1 2 1 1 1 AAAAAUE=",
-            "0 1 1 18446744073709551615 1 1 1 AAAAAUE=", "0 1 1 1 1 1 1 ////////",
+            "0 1 1 1 1 1 1 ", "0 1 1 1 1 1 1 1/1", "0 1 1 1 1 1 1 1/1 ", "0 1 1 1 1 1 1 1/1 !!!!",
+            "0 1 1 1 1 1 1 1/1 AAAA", "0 1 1 1 1 1 1 1/1 AAAAAQ", "0 1 1 2 1 1 1 1/1 AAAAAUE=",
+            "0 1 1 18446744073709551615 1 1 1 1/1 AAAAAUE=", "0 1 1 1 1 1 1 1/1 ////////",
+            "0 1 1 1 1 1 1 AAAAAUE=", "0 1 1 1 1 1 1 0/1 AAAAAUE=", "0 1 1 1 1 1 1 2/1 AAAAAUE=",
+            "0 1 1 1 1 1 1 1/99999999 AAAAAUE=", "0 1 1 1 1 1 1 1 AAAAAUE=", "0 1 1 1 1 1 1 1/2 AAAAAUE=",
         ])
     func refusesOthers(text: String) {
-        #expect(Doorbell(text) == nil)
+        #expect(read(text) == nil)
+    }
+
+    @Test("F-61 comes in parts that make one; whoever missed some is sent to the log, and the next bell is whole again")
+    func parts() throws {
+        let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0) }
+        let text = base64([bytes, [7]]).filter { $0 != "\n" }
+        let (head, cut) = ("0 7 10 11 1 2 3", text.index(text.startIndex, offsetBy: 200))
+        let (one, two) = ("\(head) 1/2 \(text[..<cut])", "\(head) 2/2 \(text[cut...])")
+        var reader = BellReader()
+        func hear(_ text: String) -> Doorbell? { reader.read(text) }
+        #expect(hear(one) == nil)
+        let whole = try #require(hear(two))
+        #expect(whole.records?.map(\.bytes) == [ByteBuffer(bytes: bytes), ByteBuffer(bytes: [7])])
+
+        let missed = try #require(hear(two))
+        #expect(missed.records == nil && missed.last == whole.last)
+        #expect(hear(one) == nil)
+        #expect(hear(one.replacing("0 7 10", with: "0 7 12").replacing(" 11 ", with: " 13 ")) == nil)
+        #expect(hear(two)?.records == nil)
+        #expect(hear(one) == nil)
+        #expect(hear("0 7 9 9 1 2 3")?.records == nil)
+        #expect(hear(one) == nil)
+        #expect(hear(two) == whole)
     }
 }

@@ -1,3 +1,4 @@
+import BusbarDriver
 import BusbarRedis
 import NIOCore
 import Testing
@@ -6,9 +7,9 @@ import Testing
 struct ClusterGuideTests {
     typealias HostPort = RedisConfiguration.HostPort
 
-    private let (home, second, third) = (
-        HostPort(host: "a", port: 1), HostPort(host: "b", port: 2), HostPort(host: "c", port: 3)
-    )
+    private let home = HostPort(host: "a", port: 1)
+    private let second = HostPort(host: "b", port: 2)
+    private let third = HostPort(host: "c", port: 3)
 
     @Test("without a cluster it always says: where the configuration says")
     func alone() {

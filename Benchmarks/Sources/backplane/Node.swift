@@ -44,33 +44,49 @@ enum Node {
         }
     }
 
-    /// Publishes `count` messages at `rate` a second, or as fast as it goes when that is 0, from so many tasks that each wait for
-    /// their own.
+    /// Publishes `count` messages at `rate` a second, so many at a time and then waiting for them; or, when the rate is 0, as fast as
+    /// it goes, from so many tasks that each wait for their own.
     static func publish(_ url: String, count: Int, rate: Int, tasks: Int) async throws {
         try await self.withBus(url) { bus in
             try await bus.publish(ByteBuffer(string: "warm"), to: Topic("other"))
             var all = Measurement()
             all.begin()
             let start = ContinuousClock.now
-            try await withThrowingTaskGroup(of: Measurement.self) { group in
-                for task in 0..<tasks {
-                    group.addTask {
-                        var measurement = Measurement()
-                        for index in stride(from: task, to: count, by: tasks) {
-                            if rate > 0 {
-                                let due = start + .nanoseconds(index * 1_000_000_000 / rate)
-                                try await ContinuousClock().sleep(until: due, tolerance: .zero)
-                            }
-                            let leaving = raw_now()
-                            try await bus.publish(payload(), to: Topic("benchmark"))
-                            measurement.took(since: leaving)
-                        }
-                        return measurement
-                    }
-                }
-                for try await measurement in group { all.add(measurement) }
+            guard rate > 0 else {
+                try await Self.publish(count, from: tasks, on: bus, into: &all)
+                return all.report("publisher")
+            }
+            for index in stride(from: 0, to: count, by: tasks) {
+                let due = start + .nanoseconds(index * 1_000_000_000 / rate)
+                try await ContinuousClock().sleep(until: due, tolerance: .zero)
+                try await Self.publish(min(tasks, count - index), from: tasks, on: bus, into: &all)
             }
             all.report("publisher")
         }
+    }
+
+    private static func publish(
+        _ count: Int, from tasks: Int, on bus: Bus, into all: inout Measurement
+    ) async throws {
+        if tasks == 1 {
+            all.add(try await self.publish(count, on: bus))
+            return
+        }
+        try await withThrowingTaskGroup(of: Measurement.self) { group in
+            for task in 0..<tasks {
+                group.addTask { try await self.publish(count / tasks + (task < count % tasks ? 1 : 0), on: bus) }
+            }
+            for try await measurement in group { all.add(measurement) }
+        }
+    }
+
+    private static func publish(_ count: Int, on bus: Bus) async throws -> Measurement {
+        var measurement = Measurement()
+        for _ in 0..<count {
+            let leaving = raw_now()
+            try await bus.publish(payload(), to: Topic("benchmark"))
+            measurement.took(since: leaving)
+        }
+        return measurement
     }
 }

@@ -34,7 +34,7 @@ extension PostgresLink {
         let table = "\(self.configuration.schema.asIdentifier).apps"
         let question = Statement("SELECT to_regclass($1) IS NOT NULL, pg_backend_pid()", .text(table))
         self.ask(question, of: requests, attempt: number) { rows in
-            requests.mayPrepare = rows.integer(0, 1) == Int64(requests.announcedBackend)
+            requests.mayPrepare = self.trustsSessions && rows.integer(0, 1) == Int64(requests.announcedBackend)
             if rows.boolean(0, 0) == true { self.checkSchema(number) } else { self.createSchema(number) }
         }
     }

@@ -25,6 +25,7 @@ final class PostgresLink: ThreadResident {
         var nonceDeadline: Instant?
         /// The listening connection's backend is not the one that answered when it was made.
         var listensThroughPooler = false
+        var bells = BellReader()
         var following = Following()
         var extents: [StreamID: StreamExtent] = [:]
         var upkeep = Upkeep()
@@ -44,6 +45,8 @@ final class PostgresLink: ThreadResident {
     var seen: [StreamID: SeenMark] = [:]
     /// How often in a row no connection came about: the next attempt begins with another host.
     var vainConnects = 0
+    /// False once a prepared statement was not known any more: somebody between gives us sessions that look like ours.
+    private(set) var trustsSessions = true
 
     init(
         configuration: PostgresConfiguration, streams: [StreamID], packer: (any OutboxPacker)?, inbox: any Inbox
@@ -96,6 +99,7 @@ final class PostgresLink: ThreadResident {
         let number = self.attempt.number
         let statement = make(self.calls, self.attempt.app)
         requests.send(statement, within: self.configuration.requestLimit) { answer in
+            self.noteSession(answer)
             completion(answer.mapError { $0.driverError(during: operation) })
             if case .failure(let error) = answer, error.meansOtherLink { self.fail(error, attempt: number) }
         }
@@ -208,7 +212,7 @@ final class PostgresLink: ThreadResident {
     }
 
     private func notified(_ text: String, attempt number: Int) {
-        if let bell = Doorbell(text) {
+        if let bell = self.attempt.bells.read(text) {
             self.perform(self.attempt.following.rang(bell).map { [$0] } ?? [], attempt: number)
         } else if text == "probe \(self.attempt.nonce)" {
             self.notificationsComeThrough(number)
@@ -275,6 +279,10 @@ final class PostgresLink: ThreadResident {
 
     private static let epochIsGone = ServerError(state: "BB001", message: "the log was set back")
 
+    private func noteSession(_ answer: Result<Rows, ServerError>) {
+        if case .failure(let error) = answer, error.isUnknownStatement { self.trustsSessions = false }
+    }
+
     /// Sends a statement of this attempt; if it fails, so does the link.
     func ask(
         _ statement: Statement, of connection: Connection?, attempt number: Int,
@@ -282,6 +290,7 @@ final class PostgresLink: ThreadResident {
     ) {
         connection?.send(statement, within: self.configuration.requestLimit) { answer in
             guard number == self.attempt.number else { return }
+            self.noteSession(answer)
             do throws(ServerError) {
                 try use(answer.get())
             } catch {

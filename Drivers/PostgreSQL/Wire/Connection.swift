@@ -40,6 +40,8 @@ final class Connection {
     /// Names of prepared statements by their texts, which are a handful.
     private var prepared: [String: String] = [:]
     private var namesGiven = 0
+    /// Why random: in a session that somebody shares out after all, a name of ours must not be another one's.
+    private let namePrefix = "busbar_" + String(UInt64.random(in: 0...(.max)), radix: 36) + "_"
 
     /// Begins to connect.
     /// - Parameter keywords: libpq's keywords and values; a `dbname` that is a URI is read as one.
@@ -89,7 +91,7 @@ final class Connection {
         var preparing: String?
         if statement.isFrequent, self.mayPrepare, self.prepared[statement.text] == nil {
             self.namesGiven += 1
-            let name = "busbar_\(self.namesGiven)"
+            let name = "\(self.namePrefix)\(self.namesGiven)"
             let types = statement.parameters.map(\.typeID)
             guard PQsendPrepare(handle, name, statement.text, CInt(types.count), types) == 1 else {
                 return completion(.failure(ServerError(connection: handle)))

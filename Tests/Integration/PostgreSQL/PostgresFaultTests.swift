@@ -225,6 +225,36 @@ struct PostgresFaultTests {
         }
     }
 
+    @Test("prepared statements that somebody between has lost cost a repetition, and are not relied on again")
+    func lostNames() async throws {
+        let server = try await PostgresServer.started()
+        let pooler = try TransactionPooler(server: server.port, isSecret: true)
+        defer { pooler.end() }
+        var configuration = try server.configuration()
+        configuration.listenerServer = configuration.server
+        configuration.server = Secret("postgres://postgres@127.0.0.1:\(pooler.port)/postgres")
+        try await withNode(configuration) { driver, inbox in
+            var writer = Writer()
+            _ = try await driver.append(writer.batch("0"), to: stream)
+            // With a second client the first one gets its sessions in turn.
+            try await withNode(configuration) { _, _ in
+                var refusals: [DriverError] = []
+                for text in 1...6 {
+                    let batch = writer.batch("\(text)")
+                    while true {
+                        do throws(DriverError) {
+                            _ = try await driver.append(batch, to: stream)
+                            break
+                        } catch { refusals.append(error) }
+                    }
+                }
+                #expect(refusals.map(\.code) == [.overloaded] && refusals[0].recovery == .retry(after: .zero))
+            }
+            let log = try await inbox.wait { $0.records.count == 7 }
+            #expect(log.texts == (0...6).map(String.init) && log.interruptions.isEmpty)
+        }
+    }
+
     @Test("a transaction pooler is recognised and named; with a direct way to listen, everything works through it")
     func pooler() async throws {
         let server = try await PostgresServer.started()

@@ -7,11 +7,13 @@ final class TransactionPooler: Sendable {
     private let keyboard: Pipe
     private let process: Process
 
-    init(server: Int) throws {
+    /// - Parameter isSecret: it announces the backends that a client is first connected to, as if they stayed the same.
+    init(server: Int, isSecret: Bool = false) throws {
         self.port = try FreePort.choose()
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "transaction_pooler.py")
         self.process = try Command.process(
-            "python3", ["-B", script.path(), "\(self.port)", "\(server)"], asPostgres: false)
+            "python3", ["-B", script.path(), "\(self.port)", "\(server)"] + (isSecret ? ["secretly"] : []),
+            asPostgres: false)
         self.keyboard = Pipe()
         self.process.standardInput = self.keyboard
         let output = Pipe()

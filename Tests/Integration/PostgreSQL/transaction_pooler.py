@@ -1,7 +1,8 @@
 """A pooler as PgBouncer is in transaction mode: between two transactions a client has no server connection, and each of its
 transactions may run on another one. What a server connection says in between is lost.
 
-    transaction_pooler.py LISTEN_PORT SERVER_PORT        prints "ready" once it listens; ends with its standard input
+    transaction_pooler.py LISTEN_PORT SERVER_PORT [secretly]
+                            prints "ready" once it listens; ends with its standard input; secretly: announces real backends
 """
 
 import collections
@@ -50,14 +51,14 @@ class Wire:
 
 
 def greet(client):
-    """Opens a server connection with the client's own greeting, and announces a backend that isn't the real one."""
+    """Opens a server connection with the client's own greeting; announces a backend that isn't the real one, or keeps quiet."""
     while struct.unpack("!I", (start := client.wait(has_type=False))[4:8])[0] in (SSL_REQUEST, GSS_REQUEST):
         client.socket.sendall(b"N")
     server = Wire(socket.create_connection(("127.0.0.1", server_port)))
     server.socket.sendall(start)
     while True:
         message = server.wait()
-        client.socket.sendall(b"K" + struct.pack("!III", 12, 1, 1) if message[:1] == b"K" else message)
+        client.socket.sendall(b"K" + struct.pack("!III", 12, 1, 1) if message[:1] == b"K" and not is_secret else message)
         if message[:1] == b"E":
             raise Ended
         if message[:1] == b"Z":
@@ -109,7 +110,8 @@ def serve(connection):
         connection.close()
 
 
-listen_port, server_port = map(int, sys.argv[1:])
+listen_port, server_port = map(int, sys.argv[1:3])
+is_secret = sys.argv[3:] == ["secretly"]
 with socket.create_server(("127.0.0.1", listen_port)) as listener:
     print("ready", flush=True)
     threading.Thread(
