@@ -28,7 +28,7 @@ struct PostgresConnectingTests {
                 #expect(log.liveExtents.isEmpty && log.interruptions[0].detail.contains(reason))
             }
         }
-        let plain = await reasonForGivingUp(try server.configuration(host: "localhost", "sslmode=disable"))
+        let plain = await reasonForGivingUp(try server.configuration(host: "127.0.0.1", "sslmode=disable"))
         #expect(plain?.code == .unauthorized && plain?.detail.contains("no encryption") == true)
     }
 
@@ -41,7 +41,7 @@ struct PostgresConnectingTests {
         let own = "&sslcert=\(papers.path("client.pem"))&sslkey=\(papers.path("client.key"))"
         try await withNode(try server.configuration(user: "client", host: "localhost", trust + own)) { _, _ in }
         let nobody = await reasonForGivingUp(
-            try server.configuration(user: "client", host: "localhost", trust + "&sslcert=none&sslkey=none"))
+            try server.configuration(user: "client", host: "127.0.0.1", trust + "&sslcert=none&sslkey=none"))
         #expect(nobody?.code == .unauthorized, "\(nobody?.detail ?? "it runs")")
     }
 

@@ -70,7 +70,7 @@ extension Fault {
         case .stoodStill:
             // Why a node of another app, with more patience: when that has lost its link, so have all.
             var configuration = try server.configuration(app: "witness")
-            configuration.probeLimit *= 1.5
+            configuration.probeLimit = configuration.probeLimit * 1.5
             try await withNode(configuration) { _, inbox in
                 let processes = server.processes
                 for process in processes { kill(process, SIGSTOP) }
