@@ -15,7 +15,7 @@ import Synchronization
 /// | `busbar.repairs` | counter | reads of the log for what was missing |
 /// | `busbar.poison` | counter | records that could not be interpreted |
 /// | `busbar.window.bytes`, `busbar.hold.bytes` | gauge | memory of windows, and of records held behind a hole |
-/// | `busbar.topics` | gauge | topics that somebody on this node listens to |
+/// | `busbar.topics` | gauge | topics that subscriptions of this node listen to; hubs need none |
 package final class BusMetrics: Sendable {
     private let published = Counter(label: "busbar.published")
     private let failed = Counter(label: "busbar.publish.failed")

@@ -6,7 +6,7 @@ import NIOCore
 import Testing
 
 /// The counters of the original, under the names that `docs/metrics.md` gives them.
-@Suite("What a server counts", .timeLimit(.minutes(1)))
+@Suite("What a server counts", .timeLimit(.minutes(2)))
 struct ServerMetricsTests {
     private static func connections(_ metrics: TestMetrics, _ transport: String) -> Double? {
         metrics.meters(
@@ -45,7 +45,7 @@ struct ServerMetricsTests {
                 let broken = metrics.counterTotal(label: "busbar_hub_transport_failures_total")
                 clients[0].close()
                 try await server.wait(for: "the broken link") {
-                    metrics.counterTotal(label: "busbar_hub_transport_failures_total") == broken + 1
+                    metrics.counterTotal(label: "busbar_hub_transport_failures_total") > broken
                 }
                 try await clients[0].open("reconnect")
                 try await server.wait(for: "the event") { diary.count("reconnected") == 1 }
@@ -55,7 +55,7 @@ struct ServerMetricsTests {
                 try await server.wait(for: "the counters of the bus, which are written once in a while") {
                     metrics.counterTotal(label: "busbar.published") >= 10
                         && metrics.counterTotal(label: "busbar.delivered") >= 10
-                        && (try? metrics.expectGauge("busbar.topics").lastValue ?? 0) ?? 0 > 0
+                        && (try? metrics.expectMeter("busbar_hub_topics").lastValue ?? 0) ?? 0 > 0
                         && (try? metrics.expectGauge("busbar.publish.waiting.bytes").lastValue) == 0
                 }
                 #expect(metrics.counterTotal(label: "busbar.publish.failed") == 0)
@@ -69,11 +69,14 @@ struct ServerMetricsTests {
                     client.close()
                 }
                 try await server.waitUntilNothingIsLeft()
+                #expect(try metrics.expectGauge("busbar_server_connections").lastValue == 0)
                 #expect(metrics.counterTotal(label: "busbar_hub_disconnected_total") == 4)
+                try await server.wait(for: "the topics of the second") {
+                    (try? metrics.expectMeter("busbar_hub_topics").lastValue) == 0
+                }
                 for name in ["WebSockets", "ServerSentEvents", "ForeverFrame", "LongPolling"] {
                     #expect(Self.connections(metrics, name) == 0, "\(name)")
                 }
-                #expect(try metrics.expectGauge("busbar_server_connections").lastValue == 0)
             }
         }
     }

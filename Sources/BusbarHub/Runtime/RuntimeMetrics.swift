@@ -14,6 +14,7 @@ struct RuntimeMetrics: Sendable {
     let slowConsumers = Counter(label: "busbar_hub_slow_consumers_total")
     let poison = Counter(label: "busbar_hub_poison_records_total")
     let gaps = Counter(label: "busbar_hub_gaps_total")
+    let topics = Meter(label: "busbar_hub_topics")
     let batchMessages = Recorder(label: "busbar_hub_batch_messages")
     private let coreConnections: [Meter]
     private let classicConnections: [Meter]

@@ -20,6 +20,8 @@ final class SessionLoop {
     private var fanOut: FanOut
     private var owners: [any SessionOwner] = []
     private var arrivals: [Arrival] = []
+    /// The topics that have been counted as listened to.
+    private var countedTopics = 0
 
     /// What is to happen when the loop has come to a place, or has not come there in time.
     private struct Arrival {
@@ -61,6 +63,7 @@ final class SessionLoop {
     var arrivalCount: Int { self.arrivals.count }
 
     func tick(now: NIODeadline) {
+        self.countTopics()
         self.runArrivals { $0.deadline <= now }
         // Why backwards: a session that goes away is replaced by one that has had its turn.
         for index in stride(from: self.owners.count - 1, through: 0, by: -1) where index < self.owners.count {
@@ -81,6 +84,15 @@ final class SessionLoop {
             owner.stop()
             self.remove(owner)
         }
+        self.countTopics()
+    }
+
+    /// Why once in a while: groups come and go with every connection.
+    private func countTopics() {
+        let change = self.topicCount - self.countedTopics
+        if change > 0 { self.services.metrics.topics.increment(by: Double(change)) }
+        if change < 0 { self.services.metrics.topics.decrement(by: Double(-change)) }
+        self.countedTopics += change
     }
 
     // MARK: Audiences
