@@ -31,7 +31,7 @@ struct PackedSessionTests {
         try await Room.open { room in
             let peer = try await room.core("c1", language: .messagePack)
             var bytes = ByteBuffer(string: "{\"protocol\":\"MessagePack\",\"version\":0}\u{1E}")
-            bytes.writeBytes([0x0D, 0x95, 0x01, 0x80, 0xA1, 0x31, 0xA4] + Array("echo".utf8) + [0x91, 0x2A])
+            bytes.writeBytes([0x0C, 0x95, 0x01, 0x80, 0xA1, 0x31, 0xA4] + Array("echo".utf8) + [0x91, 0x2A])
             for byte in bytes.readableBytesView { try await peer.sendBytes(ByteBuffer(integer: byte)) }
             #expect(await peer.next() == "{}")
             #expect(await peer.next() == #"{"type":3,"invocationId":"1","result":42}"#)
@@ -102,7 +102,6 @@ struct PackedSessionTests {
         arguments: [
             [0x00], [0x01, 0xC0], [0x02, 0x91, 0xC0], [0x02, 0x92, 0x01], [0xFF, 0xFF, 0xFF, 0xFF, 0x0F],
             [0x06, 0x94, 0x03, 0x80, 0xA1, 0x31, 0x07], [0x81, 0x80, 0x02], [0x05, 0x95, 0x01, 0x80, 0xC0, 0xC0],
-            Array("{\"protocol\":\"messagepack\",\"version\":1}\u{1E}".utf8),
         ] as [[UInt8]])
     func protocolViolation(bytes: [UInt8]) async throws {
         try await Room.open { room in
@@ -179,7 +178,7 @@ struct PackedSessionTests {
             let frames = try packed.map { try #require($0.sink.lastFrame) }
             #expect(
                 frames[0].hexDump(format: .plain)
-                    == "82 19 18 96 01 80 c0 a1 6d 93 c4 02 01 02 d6 ff 00 00 00 01 a4 41 51 49 3d 90")
+                    == "82 18 17 96 01 80 c0 a1 6d 93 c4 02 01 02 d6 ff 00 00 00 01 a4 41 51 49 3d 90")
             let places = frames.map { frame in frame.withUnsafeReadableBytes { $0.baseAddress } }
             #expect(places[0] == places[1])
             let other = try #require(json.sink.lastFrame)
