@@ -25,6 +25,7 @@ public struct ChatHub: Hub {
             HubMethod("join", join),
             HubMethod("leave", leave),
             HubMethod("sayTo", sayTo),
+            HubMethod("ask", ask),
             HubMethod("echo", echo),
             HubMethod("fail", fail),
             HubMethod("crash", crash),
@@ -69,6 +70,14 @@ public struct ChatHub: Hub {
     private func sayTo(_ room: String, _ text: String) async throws {
         let group = try Self.group(ofRoom: room)
         try await self.clients.group(group).said(self.line(text, in: Self.trimmed(room)))
+    }
+
+    private func ask(_ connectionId: String, _ question: String) async throws -> JSONNode {
+        do throws(HubSendError) {
+            return try await self.clients.client(connectionId).asked.invoke(question, returning: JSONNode.self)
+        } catch {
+            throw HubError("\(error)")
+        }
     }
 
     private func echo(_ value: JSONNode) -> JSONNode {
