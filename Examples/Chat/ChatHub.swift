@@ -26,6 +26,7 @@ public struct ChatHub: Hub {
             HubMethod("leave", leave),
             HubMethod("sayTo", sayTo),
             HubMethod("count", count),
+            HubMethod("ask", ask),
             HubMethod("echo", echo),
             HubMethod("fail", fail),
             HubMethod("crash", crash),
@@ -78,6 +79,14 @@ public struct ChatHub: Hub {
         guard (1...100).contains(limit) else { throw HubError("Count to a number from 1 to 100.") }
         for number in 1...limit { try await progress.report(number) }
         return limit
+    }
+
+    private func ask(_ connectionId: String, _ question: String) async throws -> JSONNode {
+        do throws(HubSendError) {
+            return try await self.clients.client(connectionId).asked.invoke(question, returning: JSONNode.self)
+        } catch {
+            throw HubError("\(error)")
+        }
     }
 
     private func echo(_ value: JSONNode) -> JSONNode {

@@ -225,19 +225,20 @@ class Client(Process):
 
     def call(self, method, *arguments):
         """Calls a hub method and waits for the answer."""
+        return self.answer_to(self.post(method, *arguments))
+
+    def post(self, method, *arguments):
+        """Calls a hub method without waiting for its answer. Returns the name of the call."""
         name = f"call {next(self._calls)}"
         self.child.stdin.write(json.dumps({"id": name, "call": method, "arguments": arguments}) + "\n")
         self.child.stdin.flush()
-        what = f"answer to {method}"
-        return Answer(
-            self.wait_until(lambda lines: self._first(lines, event="answer", id=name), ANSWER_SECONDS, what)
-        )
+        return name
 
-    def post(self, method, *arguments):
-        """Calls a hub method without waiting for its answer."""
-        name = f"post {next(self._calls)}"
-        self.child.stdin.write(json.dumps({"id": name, "call": method, "arguments": arguments}) + "\n")
-        self.child.stdin.flush()
+    def answer_to(self, name, seconds=ANSWER_SECONDS):
+        """Waits for the answer to the call of that name."""
+        return Answer(
+            self.wait_until(lambda lines: self._first(lines, event="answer", id=name), seconds, f"answer to {name}")
+        )
 
     def heard(self, target="messageReceived"):
         """The arguments of every call of `target` by the server so far, in order."""

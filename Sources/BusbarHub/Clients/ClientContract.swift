@@ -9,6 +9,10 @@
 ///     func messageReceived(_ text: String) async throws {
 ///         try await self.proxy.messageReceived(text)
 ///     }
+///
+///     func confirm(_ question: String) async throws -> Bool {              // of one client only
+///         try await self.proxy.confirm.invoke(question, returning: Bool.self)
+///     }
 /// }
 ///
 /// try await clients.typed(ChatClient.self).all.messageReceived("hello")

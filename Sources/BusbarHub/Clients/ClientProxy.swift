@@ -10,8 +10,10 @@ import BusbarProtocol
 /// A call returns once the bus has accepted the message; no client answers. Arguments are encoded once, whatever the
 /// number of receivers. A call to nobody (an empty list, a group without members, an unknown id) succeeds.
 ///
+/// One client can also be asked for an answer, ``invoke(_:_:returning:timeout:)``.
+///
 /// Clients compare method names ignoring case, but some do not: spell a name as the clients do. A client's method named
-/// `send` is reached with `send("send", …)`.
+/// `send` or `invoke` is reached with `send("send", …)`.
 @dynamicMemberLookup
 public struct ClientProxy: Sendable, ClientContract {
     let sender: HubSender

@@ -17,7 +17,7 @@ public struct HubCall: Sendable {
         context: ConnectionContext, hub: String, publisher: any HubPublisher, exchange: ClassicExchange? = nil
     ) {
         self.context = context
-        self.sender = HubSender(hub: hub, publisher: publisher)
+        self.sender = HubSender(hub: hub, publisher: publisher, callerID: context.id)
         self.exchange = exchange
     }
 }
@@ -26,4 +26,6 @@ public struct HubCall: Sendable {
 struct HubSender: Sendable {
     let hub: String
     let publisher: any HubPublisher
+    /// The connection whose call or event sends; nil from outside.
+    var callerID: String?
 }

@@ -44,6 +44,14 @@ package struct ClientCall: Hashable, Sendable {
     package var arguments: ArgumentList
     /// What the call that sends this has changed in its caller's state: an object, for classic callers only.
     package var callerState: JSONValueText?
+    /// What the client's answer is to be known by; nil if none is wanted.
+    var invocationID: String?
+
+    package init(method: String, arguments: ArgumentList, callerState: JSONValueText? = nil) {
+        self.method = method
+        self.arguments = arguments
+        self.callerState = callerState
+    }
 }
 
 /// How far a call has come, for the classic client that made it. Others have no place for it.
@@ -91,7 +99,7 @@ package struct GroupChange: Hashable, Sendable {
     }
 }
 
-/// Who waits for a group change, and who has to say so if it doesn't have the connection.
+/// Who waits for a group change or a client's answer, and who has to say so if it doesn't have the connection.
 package struct Requester: Hashable, Sendable {
     package var key: RequestKey
     package var duty: AnswerDuty
@@ -106,4 +114,5 @@ package struct Requester: Hashable, Sendable {
 package enum HubRecord: Hashable, Sendable {
     case message(HubMessage)
     case groupCommand(GroupChange, requester: Requester)
+    case invocation(ClientInvocation, requester: Requester)
 }

@@ -48,6 +48,7 @@ extension HubRecord {
         case .groupRemove: self = try reader.groupCommand(.remove, hub: hub)
         case .value: self = .message(try reader.value(hub: hub))
         case .progress: self = .message(try reader.progress(hub: hub))
+        case .invocation: self = try reader.invocation(hub: hub)
         }
         try reader.finish()
     }
@@ -60,6 +61,20 @@ private struct HubRecordReader {
 
     mutating func message(hub: String) throws(HubRecordError) -> HubMessage {
         let audience = try self.audience()
+        return HubMessage(hub: hub, audience: audience, body: .call(try self.call()))
+    }
+
+    mutating func invocation(hub: String) throws(HubRecordError) -> HubRecord {
+        let connectionID = try self.name()
+        let requester = try self.requester()
+        let timeout = try self.integer(UInt32.self), own = try self.integer(UInt8.self)
+        let invocation = ClientInvocation(
+            hub: hub, connectionID: connectionID, call: try self.call(), timeoutMilliseconds: timeout,
+            isFromOwnCall: own != 0)
+        return .invocation(invocation, requester: requester)
+    }
+
+    private mutating func call() throws(HubRecordError) -> ClientCall {
         let method = try self.name()
         guard !method.isEmpty else { throw HubRecordError(.malformed, "a message without a method") }
         let (argumentsText, state, marks) = try self.textAndState()
@@ -69,7 +84,7 @@ private struct HubRecordReader {
         } catch {
             throw HubRecordError(.malformed, "arguments: \(error.detail)")
         }
-        return HubMessage(hub: hub, audience: audience, method: method, arguments: arguments, callerState: state)
+        return ClientCall(method: method, arguments: arguments, callerState: state)
     }
 
     mutating func value(hub: String) throws(HubRecordError) -> HubMessage {
@@ -121,14 +136,17 @@ private struct HubRecordReader {
     mutating func groupCommand(_ action: GroupChange.Action, hub: String) throws(HubRecordError) -> HubRecord {
         let group = try self.name()
         let connectionID = try self.name()
-        guard let key = self.bytes.readRequestKey(), let duty = self.bytes.readAnswerDuty() else {
-            throw HubRecordError(.malformed, "a group change without a requester")
-        }
-        let requester = Requester(key: key, duty: duty)
         return .groupCommand(
             GroupChange(action, hub: hub, group: group, connectionID: connectionID),
-            requester: requester
+            requester: try self.requester()
         )
+    }
+
+    private mutating func requester() throws(HubRecordError) -> Requester {
+        guard let key = self.bytes.readRequestKey(), let duty = self.bytes.readAnswerDuty() else {
+            throw HubRecordError(.malformed, "a record without a requester")
+        }
+        return Requester(key: key, duty: duty)
     }
 
     mutating func name() throws(HubRecordError) -> String {

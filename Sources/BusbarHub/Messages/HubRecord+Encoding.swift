@@ -10,6 +10,7 @@ package import NIOCore
 ///     value:         audience(1) [name] [exceptCount(2) except…] value(4+)
 ///     progress:      audience(1) name invocationID flags(1) value(4+) [callerState(4+)]
 ///     group change:  group connectionID key(20) duty(1 or 13)
+///     invocation:    connectionID key(20) duty(1 or 13) timeout(4) isFromOwnCall(1) method, and on as a message
 ///
 /// Names are two bytes of length and UTF-8. A node that meets a version or kind it does not know drops the record.
 enum HubRecordFormat {
@@ -21,6 +22,7 @@ enum HubRecordFormat {
     enum Kind: UInt8 {
         case message = 1, groupAdd, groupRemove
         case value = 16, progress
+        case invocation = 32
     }
     enum AudienceKind: UInt8 { case all = 1, connection, group, user }
 
@@ -46,6 +48,8 @@ extension HubRecord {
             writer.write(name: change.connectionID)
             writer.buffer.write(requester.key)
             writer.buffer.write(requester.duty)
+        case .invocation(let invocation, let requester):
+            writer.write(invocation, requester)
         }
         return try writer.finish()
     }
@@ -57,6 +61,9 @@ extension HubRecord {
             64 + message.hub.utf8.count + message.body.estimatedBytes + message.audience.estimatedBytes
         case .groupCommand(let change, _):
             64 + change.hub.utf8.count + change.group.utf8.count + change.connectionID.utf8.count
+        case .invocation(let invocation, _):
+            128 + invocation.hub.utf8.count + invocation.connectionID.utf8.count
+                + HubMessage.Body.call(invocation.call).estimatedBytes
         }
     }
 }
@@ -104,8 +111,7 @@ private struct HubRecordWriter {
         case .call(let call):
             self.begin(.message, hub: message.hub)
             self.write(message.audience)
-            self.write(name: call.method)
-            self.write(call.arguments.bytes, callerState: call.callerState, marks: call.arguments.marks)
+            self.write(call)
         case .value(let value):
             self.begin(.value, hub: message.hub)
             self.write(message.audience)
@@ -116,6 +122,21 @@ private struct HubRecordWriter {
             self.write(name: report.invocationID)
             self.write(report.value.bytes, callerState: report.callerState)
         }
+    }
+
+    mutating func write(_ invocation: ClientInvocation, _ requester: Requester) {
+        self.begin(.invocation, hub: invocation.hub)
+        self.write(name: invocation.connectionID)
+        self.buffer.write(requester.key)
+        self.buffer.write(requester.duty)
+        self.buffer.writeInteger(invocation.timeoutMilliseconds)
+        self.buffer.writeInteger(invocation.isFromOwnCall ? 1 : 0 as UInt8)
+        self.write(invocation.call)
+    }
+
+    private mutating func write(_ call: ClientCall) {
+        self.write(name: call.method)
+        self.write(call.arguments.bytes, callerState: call.callerState, marks: call.arguments.marks)
     }
 
     private mutating func write(_ audience: Audience) {

@@ -21,11 +21,13 @@ package enum HubTopics {
 }
 
 extension HubRecord {
-    /// Where the record is published: group changes in the group's own topic, so that they have their place in order.
+    /// Where the record is published: group changes in the group's own topic and calls that want an answer in the
+    /// connection's, so that they have their place in order.
     package var topic: Topic {
         switch self {
         case .message(let message): message.topic
         case .groupCommand(let change, _): HubTopics.group(change.group, hub: change.hub)
+        case .invocation(let invocation, _): HubTopics.connection(invocation.connectionID)
         }
     }
 }

@@ -19,4 +19,12 @@ final class NotingPublisher: HubPublisher {
     func changeGroup(_ change: GroupChange) async throws(HubSendError) {
         try await self.publisher.changeGroup(change)
     }
+
+    func invoke(_ invocation: ClientInvocation) async throws(HubSendError) -> ClientAnswer {
+        let answer = try await self.publisher.invoke(invocation)
+        self.published.store(true, ordering: .releasing)
+        return answer
+    }
+
+    var clientResultTimeout: Duration { self.publisher.clientResultTimeout }
 }

@@ -10,17 +10,18 @@ extension NodeExchange {
     /// names a node that was not heard of: it may have just started.
     /// - Parameters:
     ///   - topic: where the request is published; it is served in the order of that topic.
+    ///   - isSpared: whether it is delivered to this node only, without the broker.
     ///   - record: makes the record that carries the request.
     /// - Throws: ``HubSendError`` `nodeGone`, `timedOut`, `overloaded`, `stopped`, `cancelled`, or what the bus refused
     ///   with.
     func askOwner(
-        of connectionID: String, in topic: Topic, timeout: Duration,
+        of connectionID: String, in topic: Topic, timeout: Duration, isSpared: Bool = false,
         _ record: (Requester) throws(HubSendError) -> ByteBuffer
     ) async throws(HubSendError) -> NodeAnswer? {
         let isHere = self.connections.isHere(connectionID)
         let tag = NodeTag(connectionID: connectionID)
         if !isHere { try self.checkReach(topic) }
-        let answer = try await self.ask(in: topic, timeout: timeout, record) { state in
+        let answer = try await self.ask(in: topic, timeout: timeout, isSpared: isSpared, record) { state in
             if isHere { return (.owner(hint: state.membership.own.id), nil) }
             let hint = tag.flatMap { state.membership.member(tagged: $0) }
             let isStranger = tag.map { hint == nil && !state.membership.isDeparted($0) } ?? false
@@ -81,7 +82,8 @@ extension NodeExchange {
     }
 
     private func ask(
-        in topic: Topic, timeout: Duration, _ record: (Requester) throws(HubSendError) -> ByteBuffer,
+        in topic: Topic, timeout: Duration, isSpared: Bool = false,
+        _ record: (Requester) throws(HubSendError) -> ByteBuffer,
         _ target: (State) -> (RequestTable<NodeAnswer>.Target, patience: Duration?)
     ) async throws(HubSendError) -> NodeAnswer? {
         let now = self.now
@@ -97,7 +99,12 @@ extension NodeExchange {
         }
         if let requester {
             do throws(HubSendError) {
-                try await self.publish(try record(requester), to: topic)
+                let bytes = try record(requester)
+                if isSpared {
+                    self.bus.deliverLocally(bytes, to: topic)
+                } else {
+                    try await self.publish(bytes, to: topic)
+                }
             } catch {
                 self.change { state, _ in
                     state.requests.abandon(number)

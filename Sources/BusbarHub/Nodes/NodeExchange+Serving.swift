@@ -17,7 +17,8 @@ extension NodeExchange {
             self.serve(request)
         case .rollCall(let key):
             self.change { state, after in
-                let isTaken = state.serving.contains(key) || state.passages[key] != nil
+                let isTaken =
+                    state.serving.contains(key) || state.passages[key] != nil || state.unanswered.contains(key)
                 if !isTaken, state.membership.takesRequests { self.decline(key, &state, &after) }
             }
         case .moved(let id, let node):
@@ -105,11 +106,11 @@ extension NodeExchange {
     }
 }
 
-// MARK: - Group changes
+// MARK: - What event loops carry out
 
 extension NodeExchange {
-    /// A group change has been read from the log and goes to this many event loops.
-    func groupChangeArrived(_ requester: Requester, of connectionID: String, loops: Int) {
+    /// A group change or a call of a client has been read from the log and goes to this many event loops.
+    func passageBegan(_ requester: Requester, of connectionID: String, loops: Int) {
         self.change { state, after in
             if self.connections.isHere(connectionID) {
                 state.passages[requester.key] = loops
@@ -119,16 +120,21 @@ extension NodeExchange {
         }
     }
 
-    /// An event loop has come past a group change.
+    /// Whether it waits for event loops: the connection was here when it was read.
+    func isPassing(_ requester: Requester) -> Bool {
+        self.state.withLock { $0.passages[requester.key] != nil }
+    }
+
+    /// An event loop has come past it.
     /// - Returns: whether it was the last one and the connection, which is on this node, was on none of them.
-    func groupChangePassed(_ requester: Requester, _ verdict: GroupVerdict) -> Bool {
+    func passed(_ requester: Requester, _ verdict: PassageVerdict) -> Bool {
         self.change { state, after in
             guard let loops = state.passages[requester.key] else { return false }
             switch verdict {
             case .notHere:
                 state.passages[requester.key] = loops - 1
                 return loops == 1
-            case .done, .refused:
+            case .done, .taken, .refused:
                 self.end(requester, verdict, &state, &after)
                 return false
             }
@@ -136,14 +142,24 @@ extension NodeExchange {
     }
 
     /// The connection was looked for wherever it may be.
-    func groupChangeEnded(_ requester: Requester, _ verdict: GroupVerdict) {
+    func passageEnded(_ requester: Requester, _ verdict: PassageVerdict) {
         self.change { state, after in self.end(requester, verdict, &state, &after) }
     }
 
-    private func end(_ requester: Requester, _ verdict: GroupVerdict, _ state: inout State, _ after: inout Aftermath) {
+    /// A client has answered, or will not.
+    func answered(_ key: RequestKey, _ answer: NodeAnswer) {
+        self.change { state, after in
+            guard state.unanswered.remove(key) != nil, state.membership.takesRequests else { return }
+            self.answer(key, answer, &state, &after)
+        }
+    }
+
+    private func end(_ requester: Requester, _ verdict: PassageVerdict, _ state: inout State, _ after: inout Aftermath)
+    {
         guard state.passages.removeValue(forKey: requester.key) != nil, state.membership.takesRequests else { return }
         switch verdict {
         case .done: self.answer(requester.key, .done(ByteBuffer()), &state, &after)
+        case .taken: state.unanswered.insert(requester.key)
         case .refused(let error): self.answer(requester.key, .refused(error), &state, &after)
         case .notHere:
             if requester.duty.binds(state.membership.own.id) { self.decline(requester.key, &state, &after) }
@@ -151,13 +167,22 @@ extension NodeExchange {
     }
 }
 
-/// What became of a group change on one event loop.
-enum GroupVerdict: Hashable, Sendable {
+/// What became of a group change, or of a call of a client, on one event loop.
+enum PassageVerdict: Hashable, Sendable {
     /// It holds now, or the connection doesn't hear the hub.
     case done
+    /// The client is called; its answer is the request's.
+    case taken
     case refused(HubSendError)
     /// The connection isn't on this loop.
     case notHere
+}
+
+extension PassageVerdict {
+    /// The client is a classic one.
+    static let noResults = Self.refused(
+        HubSendError(.resultsUnsupported, "the connection is a classic one, and its protocol has no answers of clients")
+    )
 }
 
 extension NodeAnswer {

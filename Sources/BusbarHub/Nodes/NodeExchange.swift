@@ -25,8 +25,10 @@ final class NodeExchange: Sendable {
         var topics: [UInt64: Topic] = [:]
         /// Requests of others that are under way here.
         var serving: Set<RequestKey> = []
-        /// Group changes that event loops have yet to come past, and how many of them.
+        /// Group changes and calls of clients that event loops have yet to come past, and how many of them.
         var passages: [RequestKey: Int] = [:]
+        /// Calls that clients of this node have yet to answer; bounded by what each client may have.
+        var unanswered: Set<RequestKey> = []
         var outbox = NodeOutbox()
         /// Whether what was taken from the outbox is being sent.
         var isSending = false

@@ -12,6 +12,10 @@ public struct HubConfiguration: Hashable, Sendable {
         public var silentClientTimeout: Duration = .seconds(3600)
         /// Largest message of a client including its record separator, in bytes; nil = unlimited.
         public var maximumReceiveMessageBytes: Int? = 32_768
+        /// How long a client may take to answer a call of one of its methods, unless the call says otherwise.
+        public var clientResultTimeout: Duration = .seconds(30)
+        /// Calls that one client may have to answer at a time. Beyond: asking fails.
+        public var clientResultLimit = 64
 
         public init() {}
     }
@@ -110,6 +114,8 @@ extension HubConfiguration {
             "must be at least core.clientTimeout")
         try require(
             core.maximumReceiveMessageBytes ?? 1 > 0, "core.maximumReceiveMessageBytes", "must be above zero or absent")
+        try require(core.clientResultTimeout > .zero, "core.clientResultTimeout", "must be above zero")
+        try require(core.clientResultLimit > 0, "core.clientResultLimit", "must be above zero")
         try require(
             classic.disconnectTimeout >= .seconds(6), "classic.disconnectTimeout", "must be at least 6 s")
         if let keepAlive = classic.keepAlive {

@@ -254,6 +254,47 @@ extension HubRuntime: HubPublisher {
         }
         if let refusal = answer?.refusal { throw refusal }
     }
+
+    package var clientResultTimeout: Duration { self.configuration.core.clientResultTimeout }
+
+    package func invoke(_ invocation: ClientInvocation) async throws(HubSendError) -> ClientAnswer {
+        let pipeline = self.services.pipeline
+        guard !pipeline.modules.isEmpty, let outgoing = OutgoingMessage(invocation.message) else {
+            return try await self.invokeUnseen(invocation)
+        }
+        var answer: ClientAnswer?
+        try await pipeline.outgoing(outgoing) { () async throws(HubSendError) in
+            answer = try await self.invokeUnseen(invocation)
+        }
+        guard let answer else { throw HubSendError(.withheld, "a module has kept the call from its client") }
+        return answer
+    }
+
+    private func invokeUnseen(_ invocation: ClientInvocation) async throws(HubSendError) -> ClientAnswer {
+        let id = invocation.connectionID, topic = HubTopics.connection(id)
+        let milliseconds = invocation.timeoutMilliseconds
+        let isSpared = await self.isToBeSpared(id, topic)
+        let answer: NodeAnswer?
+        do throws(HubSendError) {
+            answer = try await self.services.nodes.askOwner(
+                of: id, in: topic, timeout: .milliseconds(milliseconds), isSpared: isSpared
+            ) { requester throws(HubSendError) in
+                try HubRecord.invocation(invocation, requester: requester).encoded()
+            }
+        } catch {
+            guard error.code == .timedOut else { throw error }
+            throw HubSendError(.timedOut, "the client did not answer within \(milliseconds) ms")
+        }
+        switch answer {
+        case nil: throw HubSendError(.noSuchConnection, "Connection '\(id)' does not exist.")
+        case .refused(let code, let detail)?: throw HubSendError(HubSendError.Code(code), detail)
+        case .done(let body)?:
+            guard let answer = ClientAnswer(reading: body) else {
+                throw HubSendError(.notAccepted, "the node of the connection answered what this one can't read")
+            }
+            return answer
+        }
+    }
 }
 
 extension HubSendError {

@@ -54,7 +54,8 @@ struct MessageRun {
             // Why: values and progress are for classic clients only.
             guard case .call(let call) = message.body else { continue }
             record.clear()
-            language.writeInvocation(target: call.method, arguments: call.arguments, into: &record)
+            language.writeInvocation(
+                target: call.method, arguments: call.arguments, invocationID: call.invocationID, into: &record)
             frames.reserveCapacity(minimumWritableBytes: record.readableBytes + WebSocketFrames.longestHeaderBytes)
             WebSocketFrames.writeHeader(language.opcode, payloadBytes: record.readableBytes, into: &frames)
             frames.writeImmutableBuffer(record)

@@ -1,3 +1,4 @@
+import Busbar
 import NIOCore
 
 /// What the fan-out of one event loop knows of a connection. Confined to its loop.
@@ -37,6 +38,9 @@ protocol RecipientOwner: AnyObject {
 
     /// The one envelope that its long poll waited for has been written.
     func pollAnswered()
+
+    /// The client is about to be called, if it can answer: then the answer goes to whoever asked.
+    func expectResult(of invocation: ClientInvocation, for key: RequestKey) -> PassageVerdict
 
     /// Membership in a group has changed.
     func groupChanged(_ change: GroupChange)

@@ -172,7 +172,16 @@ final class SessionLoop {
             case .groupCommand(let change, let requester):
                 self.closeRun()
                 let verdict = self.apply(change, topic: record.topic)
-                if self.services.nodes.groupChangePassed(requester, verdict) { self.lookFurther(change, requester) }
+                if self.services.nodes.passed(requester, verdict) { self.lookFurther(change, requester) }
+            case .invocation(let invocation, let requester):
+                self.closeRun()
+                // Why asked: where it was declined already, its client must not be called.
+                let isOurs = self.services.nodes.isPassing(requester)
+                let verdict = isOurs ? self.deliver(invocation, requester.key) : .notHere
+                if self.services.nodes.passed(requester, verdict) {
+                    let isClassic = self.services.classicDirectory.ticket(of: invocation.connectionID) != nil
+                    self.services.nodes.passageEnded(requester, isClassic ? .noResults : .notHere)
+                }
             }
         }
         self.closeRun()
@@ -204,8 +213,24 @@ final class SessionLoop {
         self.fanOut.endRun()
     }
 
+    /// Gives a call that wants an answer to its client, if that is here, behind what it is sent already.
+    private func deliver(_ invocation: ClientInvocation, _ key: RequestKey) -> PassageVerdict {
+        guard let slot = self.slots[invocation.connectionID], let recipient = self.recipients[Int(slot)],
+            recipient.isListening, self.audiences.contains(slot, HubTopics.all(hub: invocation.hub)),
+            let owner = recipient.owner
+        else { return .notHere }
+        let verdict = owner.expectResult(of: invocation, for: key)
+        if case .taken = verdict {
+            self.fanOut.beginRun(
+                invocation.message(for: key), topic: HubTopics.connection(invocation.connectionID))
+            self.fanOut.give(to: recipient)
+            self.fanOut.endRun()
+        }
+        return verdict
+    }
+
     /// Carries a change of a group out if its connection is here.
-    private func apply(_ change: GroupChange, topic: Topic) -> GroupVerdict {
+    private func apply(_ change: GroupChange, topic: Topic) -> PassageVerdict {
         guard let slot = self.slots[change.connectionID], let recipient = self.recipients[Int(slot)] else {
             return .notHere
         }
@@ -234,10 +259,10 @@ final class SessionLoop {
     private func lookFurther(_ change: GroupChange, _ requester: Requester) {
         let nodes = self.services.nodes, topic = HubTopics.group(change.group, hub: change.hub)
         guard let ticket = self.services.classicDirectory.ticket(of: change.connectionID) else {
-            return nodes.groupChangeEnded(requester, .notHere)
+            return nodes.passageEnded(requester, .notHere)
         }
         self.services.classicDirectory.perform(ticket) { session in
-            nodes.groupChangeEnded(requester, session?.loop.apply(change, topic: topic) ?? .notHere)
+            nodes.passageEnded(requester, session?.loop.apply(change, topic: topic) ?? .notHere)
         }
     }
 }

@@ -123,9 +123,13 @@ final class TapPump: Sendable {
             }
             do {
                 let record = try HubRecord(decoding: message.payload)
-                if case .groupCommand(let change, let requester) = record {
-                    self.services.nodes.groupChangeArrived(
-                        requester, of: change.connectionID, loops: self.loops.count)
+                switch record {
+                case .message: break
+                case .groupCommand(let change, let requester):
+                    self.services.nodes.passageBegan(requester, of: change.connectionID, loops: self.loops.count)
+                case .invocation(let invocation, let requester):
+                    self.services.nodes.passageBegan(
+                        requester, of: invocation.connectionID, loops: self.loops.count)
                 }
                 batch.records.append(LaneRecord(topic: message.topic, content: record))
                 batch.bytes += message.cost

@@ -368,6 +368,8 @@ extension ClassicSession: RecipientOwner {
         self.perform(self.state.lifecycle.channelLost(channel.number, now: self.now))
     }
 
+    func expectResult(of invocation: ClientInvocation, for key: RequestKey) -> PassageVerdict { .noResults }
+
     func groupChanged(_ change: GroupChange) {
         let group = HubGroup(hub: change.hub, name: change.group)
         switch change.action {

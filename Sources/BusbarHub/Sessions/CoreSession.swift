@@ -33,6 +33,7 @@ package final class CoreSession {
     private var outlet: (any Outlet)?
     var lifecycle: CoreLifecycle
     let work: SharedWork<Job>
+    var results: ClientResults
     private var splitter = RecordSplitter()
     private var input = ByteBuffer()
     private var isPaused = false
@@ -66,6 +67,7 @@ package final class CoreSession {
             timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now
         )
         self.work = SharedWork(limits: WorkQueue.Limits(configuration))
+        self.results = ClientResults(limit: configuration.core.clientResultLimit)
         let recipient = Recipient(id: identity.id, format: .core(.json, framing), outlet: outlet, owner: self)
         self.recipient = recipient
         door.value.session = self
@@ -176,12 +178,17 @@ extension CoreSession {
             var invocation = invocation
             invocation.arguments = invocation.arguments.copy()
             self.offer(.call(invocation), bytes: bytes)
-            if self.work.isFull { self.pause() }
+            if self.work.isFull {
+                self.pause()
+                self.refuseOwnResults()
+            }
         case .streamInvocation(let invocation):
             self.refuseStream(invocation)
         case .close(let error, _):
             self.end(.clientClosed(error: error))
-        case .ping, .streamItem, .completion, .cancelInvocation, .ack, .sequence, .unknown:
+        case .completion(let id, let result):
+            self.answered(id, result)
+        case .ping, .streamItem, .cancelInvocation, .ack, .sequence, .unknown:
             break
         }
     }
@@ -268,6 +275,7 @@ extension CoreSession {
                 self.runtime.services.connections.remove(recipient.id)
                 self.meter?.decrement()
                 self.recipient = nil
+                self.abandonResults()
             }
         case .runConnected:
             self.offer(.connected)
@@ -303,6 +311,7 @@ extension CoreSession {
 
 extension CoreSession: SessionOwner {
     func tick(now: NIODeadline) {
+        self.expireResults(now: now)
         self.perform(self.lifecycle.tick(isHeldUp: self.isPaused, now: now))
     }
 

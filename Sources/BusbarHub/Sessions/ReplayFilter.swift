@@ -38,6 +38,8 @@ package struct ReplayFilter: Sendable {
                 return self.candidates.contains(HubGroup(hub: message.hub, name: group))
                     && !except.contains(self.connectionID)
             }
+        // Why never: it is asked of core clients, and answered or given up by now.
+        case .invocation: return false
         }
     }
 
@@ -68,6 +70,7 @@ package struct ReplayFilter: Sendable {
                     continue
                 }
                 messages.append(message)
+            case .invocation: continue
             }
         }
         return (messages, groups)

@@ -23,6 +23,14 @@ final class Recorder: HubPublisher {
         if let refusal = self.refusal { throw refusal }
         self.kept.withLock { $0.changes.append(change) }
     }
+
+    let clientResultTimeout = Duration.seconds(30)
+
+    func invoke(_ invocation: ClientInvocation) async throws(HubSendError) -> ClientAnswer {
+        if let refusal = self.refusal { throw refusal }
+        self.kept.withLock { $0.messages.append(invocation.message) }
+        return .nothing
+    }
 }
 
 extension ConnectionContext {

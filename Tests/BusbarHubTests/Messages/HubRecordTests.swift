@@ -39,6 +39,12 @@ struct HubRecordTests {
             let report = ProgressReport(invocationID: "7", value: value, callerState: state)
             samples.append(.message(HubMessage(hub: "H", audience: .connection("c1"), body: .progress(report))))
         }
+        for list in arguments.suffix(2) {
+            let call = ClientCall(method: "ask", arguments: list)
+            let invocation = ClientInvocation(
+                hub: "H", connectionID: "c", call: call, timeout: .milliseconds(7), isFromOwnCall: list.count == 3)
+            samples.append(.invocation(invocation, requester: .nobody))
+        }
         for action in [GroupChange.Action.add, .remove] {
             samples.append(
                 .groupCommand(
@@ -52,7 +58,7 @@ struct HubRecordTests {
 
     @Test("every record reads back as it was written")
     func roundTrip() throws {
-        #expect(Self.samples.count == 58)
+        #expect(Self.samples.count == 60)
         for record in Self.samples {
             #expect(try HubRecord(decoding: record.encoded()) == record)
         }

@@ -1,6 +1,7 @@
 """`pysignalr` 1.3.3: the core protocol over WebSocket, asyncio.
 
 Usage: core_pysignalr.py [--messagepack] URL PATH TARGET…
+Answers `asked(question)`: the question and its length, or an error if it is "fail".
 """
 
 import asyncio
@@ -42,6 +43,14 @@ async def main():
             wanted = command(await asyncio.to_thread(sys.stdin.readline))
             await client.send(wanted["call"], wanted["arguments"], answering(wanted["id"]))
 
+    async def asked(arguments):
+        emit(event="heard", target="asked", arguments=arguments)
+        [question] = arguments
+        if question == "fail":
+            raise ValueError("the client can't say")
+        return {question: len(question)}
+
+    client.on("asked", asked)
     client.on_open(opened)
     client.on_error(failed)
     for target in targets:
