@@ -72,7 +72,7 @@ struct WireTests {
             ("NOPERM this user has no permissions", .unauthorized, false),
             ("ERR AUTH <password> called without any password configured", .unauthorized, false),
             ("DENIED Redis is running in protected mode", .unauthorized, false),
-            ("MOVED 3999 127.0.0.1:6381", .rejected, false), ("ERR unknown command 'XADD'", .rejected, false),
+            ("MOVED 3999 127.0.0.1:6381", .unreachable, true), ("ERR unknown command 'XADD'", .rejected, false),
         ]
     )
     func errors(text: String, code: DriverError.Code, isTemporary: Bool) {

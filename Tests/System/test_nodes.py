@@ -79,14 +79,16 @@ def test_a_classic_client_starts_and_aborts_at_other_nodes_than_its_own(start_no
         assert client.request(nodes[1].url, "abort") == 200
 
 
-def test_n49_a_start_for_a_connection_of_a_killed_node_fails_when_the_node_is_known_to_be_dead(start_nodes):
-    nodes = start_nodes(2)
-    wait_until_known(nodes, 0, 1)
+@pytest.mark.parametrize("count", [2, 3])
+def test_n49_a_start_for_a_connection_of_a_killed_node_fails_when_the_node_is_known_to_be_dead(count, start_nodes):
+    nodes = start_nodes(count)
+    wait_until_known(nodes, *range(count))
     with contextlib.closing(ClassicClient(nodes[0].url, start_at="")) as client:
         nodes[0].kill()
         assert client.request(nodes[1].url, "start") == 503
-        wait_until_known(nodes[1:], 1)
-        assert client.request(nodes[1].url, "start") == 503
+        wait_until_known(nodes[1:], *range(1, count))
+        for node in nodes[1:]:
+            assert client.request(node.url, "start") == 503
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -104,10 +106,31 @@ def test_n39_the_next_message_to_a_room_from_any_node_reaches_who_has_joined(cou
     assert [message["text"] for [message] in member.heard("said")] == [str(number) for number in range(300)]
 
 
-def test_n46_a_classic_client_of_a_killed_node_keeps_its_room_and_is_the_other_nodes_own(start_nodes, connect_to):
-    nodes = start_nodes(2)
-    wait_until_known(nodes, 0, 1)
-    with contextlib.closing(ClassicClient(nodes[0].url, nodes[1].url, heard="said")) as client:
+@pytest.mark.parametrize("count", [2, 3])
+def test_n40_n42_joining_often_is_joining_once_and_who_has_left_hears_nothing(count, start_nodes, connect_to):
+    nodes = start_nodes(count)
+    wait_until_known(nodes, *range(count))
+    members = [connect_to(node.url, "core_pysignalr", "said") for node in nodes]
+    for member in members:
+        assert member.call("introduce", "somebody").error is None
+        assert member.call("leave", "harbour").error is None
+        for _ in range(10):
+            assert member.call("join", "harbour").error is None
+    for number in range(count):
+        assert members[number].call("sayTo", "harbour", f"message {number}").error is None
+        assert members[number].call("leave", "harbour").error is None
+    assert members[-1].call("say", "fence").error is None
+    for number, member in enumerate(members):
+        member.wait_to_have_heard(number + 2)
+        said = [message["text"] for [message] in member.heard("said")]
+        assert said == [f"message {each}" for each in range(number + 1)] + ["fence"]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_n46_a_classic_client_of_a_killed_node_keeps_its_room_and_is_another_nodes_own(count, start_nodes, connect_to):
+    nodes = start_nodes(count)
+    wait_until_known(nodes, *range(count))
+    with contextlib.closing(ClassicClient(*(node.url for node in nodes), heard="said")) as client:
         assert client.call("join", "harbour").get("E") is None
         speaker = connect_to(nodes[1].url, "core_pysignalr")
         assert speaker.call("introduce", "Ada").error is None
@@ -117,5 +140,5 @@ def test_n46_a_classic_client_of_a_killed_node_keeps_its_room_and_is_the_other_n
         client.wait_to_reconnect()
         client.wait_to_hear("message 19")
         assert client.heard == [f"message {number}" for number in range(20)]
-        assert client.request(nodes[1].url, "start") == 200
-        assert client.request(nodes[1].url, "abort") == 200
+        assert client.request(nodes[-1].url, "start") == 200
+        assert client.request(nodes[-1].url, "abort") == 200

@@ -16,6 +16,14 @@ public struct HubConfiguration: Hashable, Sendable {
         public var clientResultTimeout: Duration = .seconds(30)
         /// Calls that one client may have to answer at a time. Beyond: asking fails.
         public var clientResultLimit = 64
+        /// Whether clients that ask for stateful reconnect get it: back within ``reconnectTimeout`` after their WebSocket broke, they
+        /// go on with the connection that they had, on the node that has it, and miss nothing.
+        public var allowsStatefulReconnect = true
+        /// How long a connection with stateful reconnect is kept while its client is away.
+        public var reconnectTimeout: Duration = .seconds(15)
+        /// Bytes that a connection with stateful reconnect may be sent and not acknowledge. Beyond them what it is sent waits, and
+        /// counts towards ``HubConfiguration/outboundLimitBytes`` with the rest.
+        public var statefulReconnectBufferBytes = 100_000
 
         public init() {}
     }
@@ -116,6 +124,9 @@ extension HubConfiguration {
             core.maximumReceiveMessageBytes ?? 1 > 0, "core.maximumReceiveMessageBytes", "must be above zero or absent")
         try require(core.clientResultTimeout > .zero, "core.clientResultTimeout", "must be above zero")
         try require(core.clientResultLimit > 0, "core.clientResultLimit", "must be above zero")
+        try require(core.reconnectTimeout > .zero, "core.reconnectTimeout", "must be above zero")
+        try require(
+            core.statefulReconnectBufferBytes > 0, "core.statefulReconnectBufferBytes", "must be above zero")
         try require(
             classic.disconnectTimeout >= .seconds(6), "classic.disconnectTimeout", "must be at least 6 s")
         if let keepAlive = classic.keepAlive {

@@ -38,6 +38,14 @@ package enum CoreProtocol: String, CaseIterable, Hashable, Sendable {
         }
     }
 
+    /// Writes any message we know; one of unknown type writes nothing.
+    package func write(_ message: CoreMessage, into buffer: inout ByteBuffer) {
+        switch self {
+        case .json: CoreJSON.write(message, into: &buffer)
+        case .messagePack: CoreMessagePack.write(message, into: &buffer)
+        }
+    }
+
     /// Writes a call of a client's method; with an id it wants an answer.
     package func writeInvocation(
         target: String, arguments: ArgumentList, invocationID: String? = nil, into buffer: inout ByteBuffer
