@@ -282,6 +282,8 @@ extension HubRuntime: HubPublisher {
                 try HubRecord.invocation(invocation, requester: requester).encoded()
             }
         } catch {
+            // Why whatever the error: the bus says of a record that was on its way that its outcome is unknown.
+            if Task.isCancelled { throw HubSendError(.cancelled, "the task was cancelled before the client answered") }
             guard error.code == .timedOut else { throw error }
             throw HubSendError(.timedOut, "the client did not answer within \(milliseconds) ms")
         }
