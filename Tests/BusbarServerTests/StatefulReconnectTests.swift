@@ -4,7 +4,7 @@ import NIOCore
 import Testing
 
 @Suite("Stateful reconnect over WebSocket", .timeLimit(.minutes(2)))
-struct ReturningTests {
+struct StatefulReconnectTests {
     private static let separator = "\u{1E}"
 
     /// What a client did before it is away: it has a token, and a socket past its handshake.
