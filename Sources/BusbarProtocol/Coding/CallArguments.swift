@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// Reads arguments one after the other as the Swift types a method declares.
 package protocol ArgumentReading {
