@@ -1,6 +1,6 @@
 package import Busbar
 package import BusbarProtocol
-package import NIOCore
+import NIOCore
 
 /// A call of one client's method that wants an answer, on its way to the node that has the client.
 package struct ClientInvocation: Hashable, Sendable {
