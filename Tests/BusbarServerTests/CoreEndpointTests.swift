@@ -31,9 +31,10 @@ struct CoreEndpointTests {
             #expect(id.utf8.count == 22)
             let transports = #"[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]"#
             let token = version == 0 ? "" : #","connectionToken":"\#(try Self.id(response, "connectionToken"))""#
+            let returning = query.contains("useStatefulReconnect") ? #","useStatefulReconnect":true"# : ""
             #expect(
                 response.body == #"{"negotiateVersion":\#(version),"connectionId":"\#(id)"\#(token)"#
-                    + #","availableTransports":\#(transports)}"#)
+                    + returning + #","availableTransports":\#(transports)}"#)
         }
     }
 

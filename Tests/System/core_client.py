@@ -20,6 +20,8 @@ INVOCATION, COMPLETION, CLOSE, ACK, SEQUENCE = 1, 3, 7, 8, 9
 #: The types that both sides number for stateful reconnect.
 NUMBERED = range(1, 6)
 READ_BYTES = 1 << 18
+#: After so many messages the client acknowledges them.
+ACKNOWLEDGED_TOGETHER = 10
 
 
 class CoreClient:
@@ -28,7 +30,7 @@ class CoreClient:
     With `resumes` it asks for stateful reconnect and keeps what it sends until the server has acknowledged it.
     """
 
-    def __init__(self, url, path="/chat", resumes=False, receive_bytes=None):
+    def __init__(self, url, path="/chat", resumes=False, receive_bytes=None, negotiates_at=None):
         self.url = url
         self._path = path
         self._receive_bytes = receive_bytes
@@ -40,27 +42,26 @@ class CoreClient:
         self._answers = {}
         self._heard = []
         self._is_open = False
-        self._begin_counting()
         self.resumes = resumes
+        #: The number of the last message that was taken, and of the next to come over the present link.
+        self.processed = 0
+        self._expected = 1
+        self._acknowledged = 0
+        self._sent = 0
+        self._unacknowledged = []
         #: Everything that came and is neither a call nor an answer, as (type, message).
         self.signals = []
         self.repeats = 0
         self.token = None
         if resumes:
-            self.negotiated = self._negotiate()
+            self.negotiated = self._negotiate(negotiates_at or url)
             self.token = self.negotiated["connectionToken"]
         self._dial(url, {"protocol": "json", "version": 2 if resumes else 1})
         self._wait(lambda: self._is_open, "answer to the handshake")
 
-    def _begin_counting(self):
-        self.processed = 0
-        self._expected = 1
-        self._sent = 0
-        self._unacknowledged = []
-
-    def _negotiate(self):
+    def _negotiate(self, url):
         query = "negotiateVersion=1&useStatefulReconnect=true"
-        request = urllib.request.Request(f"{self.url}{self._path}/negotiate?{query}", method="POST")
+        request = urllib.request.Request(f"{url}{self._path}/negotiate?{query}", method="POST")
         with urllib.request.urlopen(request, timeout=SECONDS) as response:
             return json.loads(response.read())
 
@@ -95,6 +96,9 @@ class CoreClient:
             payloads, frames, code = self._unframe(frames + data)
             *whole, records = (records + payloads).split(END)
             self._take([json.loads(record) for record in whole])
+            if self.resumes and self.processed >= self._acknowledged + ACKNOWLEDGED_TOGETHER:
+                self._acknowledged = self.processed
+                self._send([{"type": ACK, "sequenceId": self.processed}])
             if code is not None:
                 ending = code
                 break
@@ -173,6 +177,9 @@ class CoreClient:
 
         self._wait(enough, f"{count} calls of {target}, only {len(self._heard)} of any kind", seconds)
 
+    def wait_for_signal(self, kind):
+        self._wait(lambda: any(each == kind for each, _ in self.signals), f"message of type {kind}")
+
     def wait_to_end(self, seconds=SECONDS):
         """How the link ended: the code of the close frame, or `lost`."""
         self._wait(lambda: self.ending is not None, "end", seconds)
@@ -218,6 +225,14 @@ class CoreClient:
     def answered(self):
         with self._changed:
             return len(self._answers)
+
+    def come_back(self, url=None):
+        """Opens a new link to the connection and repeats what the server may have missed; it does the same."""
+        with self._sending:
+            first = self._unacknowledged[0][0] if self._unacknowledged else self._sent + 1
+            self._dial(url or self.url, {"type": SEQUENCE, "sequenceId": first})
+            if self._unacknowledged:
+                self._socket.send("".join(record for _, record in self._unacknowledged))
 
     # ---- faults ------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,14 @@ public struct HubConfiguration: Hashable, Sendable {
         public var silentClientTimeout: Duration = .seconds(3600)
         /// Largest message of a client including its record separator, in bytes; nil = unlimited.
         public var maximumReceiveMessageBytes: Int? = 32_768
+        /// Whether clients that ask for stateful reconnect get it: back within ``reconnectTimeout`` after their WebSocket broke, they
+        /// go on with the connection that they had, on the node that has it, and miss nothing.
+        public var allowsStatefulReconnect = true
+        /// How long a connection with stateful reconnect is kept while its client is away.
+        public var reconnectTimeout: Duration = .seconds(15)
+        /// Bytes that a connection with stateful reconnect may be sent and not acknowledge. Beyond them what it is sent waits, and
+        /// counts towards ``HubConfiguration/outboundLimitBytes`` with the rest.
+        public var statefulReconnectBufferBytes = 100_000
 
         public init() {}
     }
@@ -110,6 +118,9 @@ extension HubConfiguration {
             "must be at least core.clientTimeout")
         try require(
             core.maximumReceiveMessageBytes ?? 1 > 0, "core.maximumReceiveMessageBytes", "must be above zero or absent")
+        try require(core.reconnectTimeout > .zero, "core.reconnectTimeout", "must be above zero")
+        try require(
+            core.statefulReconnectBufferBytes > 0, "core.statefulReconnectBufferBytes", "must be above zero")
         try require(
             classic.disconnectTimeout >= .seconds(6), "classic.disconnectTimeout", "must be at least 6 s")
         if let keepAlive = classic.keepAlive {

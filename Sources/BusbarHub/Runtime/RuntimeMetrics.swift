@@ -8,6 +8,7 @@ struct RuntimeMetrics: Sendable {
     let messagesFromClients = Counter(label: "busbar_hub_messages_from_clients_total")
     let connected = Counter(label: "busbar_hub_connected_total")
     let reconnected = Counter(label: "busbar_hub_reconnected_total")
+    let returned = Counter(label: "busbar_hub_returned_total")
     let disconnected = Counter(label: "busbar_hub_disconnected_total")
     let unresolvedHubs = Counter(label: "busbar_hub_resolution_failures_total")
     let brokenTransports = Counter(label: "busbar_hub_transport_failures_total")

@@ -16,6 +16,7 @@ final class RuntimeServices: Sendable {
     let groupsToken: GroupsToken
     let classicDirectory: ClassicDirectory
     let connections: LocalConnections
+    let coreReturns = CoreReturns()
     let nodes: NodeExchange
     private let draining = Atomic<Bool>(false)
 

@@ -11,6 +11,8 @@ package struct CoreLifecycle: Sendable {
         /// Silence allowed to a client that never pinged.
         package var silentClient = TimeAmount.seconds(3600)
         package var ending = TimeAmount.seconds(5)
+        /// How long a client with stateful reconnect may be away.
+        package var reconnect = TimeAmount.seconds(15)
 
         package init() {}
     }
@@ -20,6 +22,8 @@ package struct CoreLifecycle: Sendable {
         case acceptHandshake
         /// Write the record that refuses it.
         case refuseHandshake(String)
+        /// From now on messages are numbered both ways and kept until they are acknowledged.
+        case keepForReturn
         /// From now on hub messages reach the connection.
         case register
         case unregister
@@ -71,9 +75,15 @@ package struct CoreLifecycle: Sendable {
     private var lastPing: NIODeadline
     private var lastHeard: NIODeadline
     private var hasPinged = false
+    /// Whether the client may come back: stateful reconnect was negotiated.
+    private let isReturnNegotiated: Bool
+    /// Whether it also speaks the version of the protocol that has it.
+    private var mayReturn = false
+    private var awaySince: NIODeadline?
 
-    package init(timeouts: Timeouts, detailedErrors: Bool, now: NIODeadline) {
+    package init(timeouts: Timeouts, detailedErrors: Bool, mayReturn: Bool = false, now: NIODeadline) {
         self.timeouts = timeouts
+        self.isReturnNegotiated = mayReturn
         self.detailedErrors = detailedErrors
         self.state = .waiting(since: now)
         self.lastPing = now
@@ -93,6 +103,9 @@ package struct CoreLifecycle: Sendable {
         }
     }
 
+    /// Whether the link has broken and the client may still come back.
+    package var isAway: Bool { self.awaySince != nil && self.takesMessages }
+
     // MARK: Handshake
 
     package mutating func handshakeReceived(_ request: HandshakeRequest, now: NIODeadline) -> [Effect] {
@@ -106,8 +119,12 @@ package struct CoreLifecycle: Sendable {
         self.state = .connecting
         self.lastPing = now
         self.lastHeard = now
-        return [.acceptHandshake, .register, .runConnected]
+        self.mayReturn = self.isReturnNegotiated && request.version >= Self.returningVersion
+        return [.acceptHandshake] + (self.mayReturn ? [.keepForReturn] : []) + [.register, .runConnected]
     }
+
+    /// The first version of the hub protocols with stateful reconnect; with a lower one it is silently off.
+    private static let returningVersion = 2
 
     /// The first record was no handshake.
     package mutating func handshakeMalformed(_ detail: String) -> [Effect] {
@@ -200,12 +217,25 @@ package struct CoreLifecycle: Sendable {
             self.state = .ended
             return [.forget]
         case .connecting, .open:
+            if self.mayReturn, closing == .lost {
+                self.awaySince = self.awaySince ?? now
+                return []
+            }
             // Why: a client may send and close at once; what it sent in order before its goodbye is still carried out.
             let isGraceful = closing == .graceful
             return [.unregister]
                 + self.enterEnding(
                     Disconnection(isGraceful ? .stoppedByClient : .lost), cancel: !isGraceful, now: now)
         }
+    }
+
+    /// The client is back over a new link. False if the connection has ended, or can't be come back to.
+    package mutating func cameBack(now: NIODeadline) -> Bool {
+        guard self.mayReturn, self.takesMessages else { return false }
+        self.awaySince = nil
+        self.lastPing = now
+        self.lastHeard = now
+        return true
     }
 
     private mutating func enterEnding(_ disconnection: Disconnection, cancel: Bool, now: NIODeadline) -> [Effect] {
@@ -226,6 +256,10 @@ package struct CoreLifecycle: Sendable {
         case .waiting(let since):
             return now - since >= self.timeouts.handshake ? self.refuse("Handshake was canceled.") : []
         case .connecting, .open:
+            if let since = self.awaySince {
+                guard now - since >= self.timeouts.reconnect else { return [] }
+                return [.unregister] + self.enterEnding(Disconnection(.lost), cancel: true, now: now)
+            }
             if isHeldUp { self.lastHeard = now }
             let allowed = self.hasPinged ? self.timeouts.client : self.timeouts.silentClient
             if now - self.lastHeard >= allowed {

@@ -30,12 +30,19 @@ package final class CoreSession {
     let door: NIOLoopBound<Door>
     private let limitBytes: Int?
     private var recipient: Recipient?
-    private var outlet: (any Outlet)?
+    /// The link to the client; nil when there is none.
+    var outlet: (any Outlet)?
+    /// Whether the connection still goes over the link that it began with.
+    package internal(set) var isOnFirstLink = true
+    /// What stateful reconnect keeps; nil unless the client asked for it.
+    var resumption: Resumption?
+    /// What lasts as long as the client may come back. Let go of when it may not any more.
+    package var lease: AnyObject?
     var lifecycle: CoreLifecycle
     let work: SharedWork<Job>
-    private var splitter = RecordSplitter()
-    private var input = ByteBuffer()
-    private var isPaused = false
+    var splitter = RecordSplitter()
+    var input = ByteBuffer()
+    var isPaused = false
     private var isParsing = false
     var isForced = false
     /// Whether the disconnected event runs or has run.
@@ -48,7 +55,8 @@ package final class CoreSession {
         hub: RegisteredHub,
         identity: ConnectionIdentity,
         outlet: any Outlet,
-        framing: TransportFraming
+        framing: TransportFraming,
+        mayReturn: Bool = false
     ) {
         let door = NIOLoopBound(Door(), eventLoop: loop)
         let configuration = runtime.configuration
@@ -63,7 +71,8 @@ package final class CoreSession {
             transport: identity.transport
         )
         self.lifecycle = CoreLifecycle(
-            timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors, now: loop.now
+            timeouts: CoreLifecycle.Timeouts(configuration), detailedErrors: configuration.detailedErrors,
+            mayReturn: mayReturn, now: loop.now
         )
         self.work = SharedWork(limits: WorkQueue.Limits(configuration))
         let recipient = Recipient(id: identity.id, format: .core(framing), outlet: outlet, owner: self)
@@ -93,9 +102,11 @@ package final class CoreSession {
     package func transportClosed(_ closing: TransportClosing) {
         if closing == .lost { self.runtime.services.transportBroke() }
         self.outlet = nil
+        let effects = self.lifecycle.transportClosed(closing, now: self.loop.eventLoop.now)
+        if self.lifecycle.isAway { return self.clientWentAway() }
         self.recipient?.outlet = nil
         self.recipient?.isListening = false
-        self.perform(self.lifecycle.transportClosed(closing, now: self.loop.eventLoop.now))
+        self.perform(effects)
     }
 
     /// What was written has been taken: a client that was not read for want of reading itself is read again.
@@ -103,7 +114,7 @@ package final class CoreSession {
         self.resume()
     }
 
-    private func end(_ cause: CoreLifecycle.Cause) {
+    func end(_ cause: CoreLifecycle.Cause) {
         self.perform(self.lifecycle.end(cause, now: self.loop.eventLoop.now))
     }
 }
@@ -169,6 +180,7 @@ extension CoreSession {
             return
         }
         self.lifecycle.messageReceived(isPing: false, now: self.loop.eventLoop.now)
+        if let resumption = self.resumption, !self.counts(message, resumption) { return }
         switch message {
         case .invocation(let invocation) where !invocation.streamIDs.isEmpty:
             self.refuseUpload(invocation)
@@ -203,7 +215,7 @@ extension CoreSession {
         self.complete(id, .error(text))
     }
 
-    private func pause() {
+    func pause() {
         guard !self.isPaused, let outlet = self.outlet else { return }
         self.isPaused = true
         outlet.pauseReading()
@@ -229,15 +241,26 @@ extension CoreSession {
     private static let accepted = CoreFrames.frame(CoreJSON.handshakeAccepted)
 
     func complete(_ id: String, _ result: CoreResult) {
-        guard self.lifecycle.takesMessages, let outlet = self.outlet else { return }
+        guard self.lifecycle.takesMessages, let outlet = self.messageOutlet else { return }
         if outlet.queuedBytes > self.runtime.configuration.outboundLimitBytes { return self.fellBehind() }
         var record = ByteBuffer()
         CoreJSON.writeCompletion(id: id, result: result, into: &record)
         self.send(CoreFrames.frame(record))
     }
 
-    private func send(_ frame: ByteBuffer) {
-        guard let outlet = self.outlet else { return }
+    /// Where messages go that count for stateful reconnect, calls and all that belongs to them: also while the client is away.
+    private var messageOutlet: (any Outlet)? {
+        if let resumption = self.resumption { return resumption }
+        return self.outlet
+    }
+
+    private func send(_ frame: ByteBuffer) { self.write(frame, to: self.messageOutlet) }
+
+    /// Sends what is about the connection and doesn't count.
+    func signal(_ frame: ByteBuffer) { self.write(frame, to: self.outlet) }
+
+    private func write(_ frame: ByteBuffer, to outlet: (any Outlet)?) {
+        guard let outlet else { return }
         outlet.write(frame)
         outlet.flush()
         // Why: a client that calls faster than it reads is slowed down before it is ended.
@@ -251,11 +274,13 @@ extension CoreSession {
     private func perform(_ effect: CoreLifecycle.Effect) {
         switch effect {
         case .acceptHandshake:
-            self.send(Self.accepted)
+            self.signal(Self.accepted)
         case .refuseHandshake(let text):
             var record = ByteBuffer()
             CoreJSON.writeHandshakeRefusal(text, into: &record)
-            self.send(CoreFrames.frame(record))
+            self.signal(CoreFrames.frame(record))
+        case .keepForReturn:
+            self.recipient?.outlet = self.keepForReturn()
         case .register:
             if let recipient = self.recipient {
                 self.loop.register(recipient, hubs: [self.hub.name], userID: self.context.userID)
@@ -270,6 +295,7 @@ extension CoreSession {
                 self.meter?.decrement()
                 self.recipient = nil
             }
+            self.forgetReturn()
         case .runConnected:
             self.offer(.connected)
         case .runDisconnected(let disconnection):
@@ -278,11 +304,11 @@ extension CoreSession {
             self.isForced = true
             self.runDisconnected(disconnection)
         case .ping:
-            self.send(CoreFrames.ping)
+            self.signal(CoreFrames.ping)
         case .close(let error, let allowReconnect):
             var record = ByteBuffer()
             CoreJSON.writeClose(error: error, allowReconnect: allowReconnect, into: &record)
-            self.send(CoreFrames.frame(record))
+            self.signal(CoreFrames.frame(record))
         case .endTransport(let ending):
             self.outlet?.end(ending)
             self.outlet = nil
@@ -305,6 +331,7 @@ extension CoreSession {
 extension CoreSession: SessionOwner {
     func tick(now: NIODeadline) {
         self.perform(self.lifecycle.tick(isHeldUp: self.isPaused, now: now))
+        self.acknowledge()
     }
 
     func drain() {
@@ -338,6 +365,7 @@ extension CoreLifecycle.Timeouts {
         self.client = TimeAmount(configuration.core.clientTimeout)
         self.silentClient = TimeAmount(configuration.core.silentClientTimeout)
         self.ending = TimeAmount(configuration.endingTimeout)
+        self.reconnect = TimeAmount(configuration.core.reconnectTimeout)
     }
 }
 

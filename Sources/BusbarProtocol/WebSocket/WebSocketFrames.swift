@@ -67,6 +67,15 @@ package enum WebSocketFrames {
         buffer.writeSubstring(text)
     }
 
+    /// Moves `buffer` behind its first frame. False, and nothing has moved, if it doesn't begin with a whole frame.
+    package static func skipFrame(in buffer: inout ByteBuffer) -> Bool {
+        guard let header = try? WebSocketHeader(peeking: buffer),
+            header.payloadBytes <= buffer.readableBytes - header.headerBytes
+        else { return false }
+        buffer.moveReaderIndex(forwardBy: header.headerBytes + header.payloadBytes)
+        return true
+    }
+
     private static func write(_ opcode: WebSocketOpcode, _ payload: ByteBuffer, into buffer: inout ByteBuffer) {
         buffer.reserveCapacity(minimumWritableBytes: Self.longestHeaderBytes + payload.readableBytes)
         Self.writeHeader(opcode, payloadBytes: payload.readableBytes, into: &buffer)

@@ -5,6 +5,8 @@ package struct ConnectionTokens: Sendable {
     private enum Purpose {
         static let classic = "classic.connection"
         static let core = "core.connection"
+        /// Of a client that asked for stateful reconnect.
+        static let returning = "core.connection.returning"
         static let shortCore = "core.connection.0"
     }
 
@@ -36,6 +38,8 @@ package struct ConnectionTokens: Sendable {
         package let key: CoreClaims.Key
         /// When the token was minted, in seconds since 1970.
         package let issued: Int
+        /// Whether stateful reconnect was agreed on.
+        package var mayReturn = false
     }
 
     /// A public id of 22 characters that needs no secrecy: which node issued it, and 96 random bits.
@@ -43,8 +47,8 @@ package struct ConnectionTokens: Sendable {
         Base64URL.encode(node.bytes + Self.randomBytes(12))
     }
 
-    package func coreToken(id: String, user: String, now: Int) -> String {
-        self.key.seal(Array("\(id):\(now):\(user)".utf8), purpose: Purpose.core)
+    package func coreToken(id: String, user: String, now: Int, mayReturn: Bool = false) -> String {
+        self.key.seal(Array("\(id):\(now):\(user)".utf8), purpose: mayReturn ? Purpose.returning : Purpose.core)
     }
 
     /// Version 0 has one text for id and secret: 6 random bytes, the time in 4 and 6 bytes that only the farm can
@@ -76,13 +80,14 @@ package struct ConnectionTokens: Sendable {
     }
 
     private func openLong(_ token: String, _ user: String) -> Core? {
-        guard let plaintext = self.key.open(token, purpose: Purpose.core) else { return nil }
+        let ordinary = self.key.open(token, purpose: Purpose.core)
+        guard let plaintext = ordinary ?? self.key.open(token, purpose: Purpose.returning) else { return nil }
         let text = String(decoding: plaintext, as: UTF8.self)
         let parts = text.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, parts[2] == user, let issued = Int(parts[1]),
             let bytes = Base64URL.decode(parts[0]), bytes.count == 16
         else { return nil }
-        return Core(id: String(parts[0]), key: Self.claimKey(bytes), issued: issued)
+        return Core(id: String(parts[0]), key: Self.claimKey(bytes), issued: issued, mayReturn: ordinary == nil)
     }
 
     private static func claimKey(_ bytes: [UInt8]) -> CoreClaims.Key {

@@ -51,14 +51,17 @@ extension Router {
             body = CoreNegotiation.body(version: 0, connectionID: id, token: id)
         case .version(let version):
             let id = ConnectionTokens.randomID(of: self.runtime.nodeTag)
-            let token = self.tokens.coreToken(id: id, user: call.userName, now: now)
-            body = CoreNegotiation.body(version: version, connectionID: id, token: token)
+            let mayReturn =
+                self.runtime.configuration.core.allowsStatefulReconnect
+                && call.query["useStatefulReconnect"]?.lowercased() == "true"
+            let token = self.tokens.coreToken(id: id, user: call.userName, now: now, mayReturn: mayReturn)
+            body = CoreNegotiation.body(version: version, connectionID: id, token: token, mayReturn: mayReturn)
         }
         return HTTPResponse(status: 200, contentType: "application/json", body: body)
     }
 
     private enum Known {
-        case missing, unknown, fresh(ConnectionTokens.Core), live
+        case missing, unknown, fresh(ConnectionTokens.Core), live(ConnectionTokens.Core)
     }
 
     /// What the `id` of a request stands for. An empty one counts as missing.
@@ -73,9 +76,9 @@ extension Router {
             guard let core = self.tokens.openCore(token, user: call.userName, now: now, lifetimeSeconds: .max),
                 self.claims.isLive(core.key)
             else { return .unknown }
-            return .live
+            return .live(core)
         }
-        if self.claims.isLive(core.key) { return .live }
+        if self.claims.isLive(core.key) { return .live(core) }
         return self.claims.isOver(core.key) ? .unknown : .fresh(core)
     }
 
@@ -122,32 +125,68 @@ extension Router {
         case .failure(let refusal): return .respond(refusal.response)
         case .success(let text): accept = text
         }
-        var id = ConnectionTokens.randomID(of: self.runtime.nodeTag)
-        var claim: CoreClaim?
         switch known {
-        case .missing: break
-        case .unknown: return .respond(Self.unknownID)
-        case .live: return .respond(.text(409))
-        case .fresh(let core):
-            let now = self.clock.seconds()
-            // Why 30 s more: the clock of the node that minted the token may have been ahead by that much.
-            let expiry = now + Int(self.configuration.negotiationLifetime.components.seconds) + 30
-            switch self.claims.claim(core.key, expiry: expiry, now: now) {
-            case .claimed: claim = CoreClaim(key: core.key, claims: self.claims, clock: self.clock)
-            case .inUse: return .respond(.text(409))
-            case .used: return .respond(Self.unknownID)
+        case .missing:
+            let id = ConnectionTokens.randomID(of: self.runtime.nodeTag)
+            return self.coreOpening(call, endpoint, accept: accept, id: id, claim: nil, mayReturn: false)
+        case .unknown:
+            return .respond(Self.unknownID)
+        case .live(let core):
+            return core.mayReturn ? self.coreReturn(to: core, endpoint, accept: accept) : .respond(.text(409))
+        case .fresh(let core) where core.mayReturn:
+            // Why asked: within the lifetime of its token a client that comes back looks like one that comes.
+            return .eventually {
+                await self.runtime.isElsewhere(core.id)
+                    ? .respond(Self.unknownID) : self.coreClaiming(call, endpoint, accept: accept, core)
             }
-            id = core.id
+        case .fresh(let core):
+            return self.coreClaiming(call, endpoint, accept: accept, core)
         }
+    }
+
+    /// A connection that was negotiated and is used for the first time.
+    private func coreClaiming(
+        _ call: HubRequest, _ endpoint: CoreEndpoint, accept: String, _ core: ConnectionTokens.Core
+    ) -> Reaction {
+        let now = self.clock.seconds()
+        // Why 30 s more: the clock of the node that minted the token may have been ahead by that much.
+        let expiry = now + Int(self.configuration.negotiationLifetime.components.seconds) + 30
+        switch self.claims.claim(core.key, expiry: expiry, now: now) {
+        case .inUse: return .respond(.text(409))
+        case .used: return .respond(Self.unknownID)
+        case .claimed:
+            let claim = CoreClaim(key: core.key, claims: self.claims, clock: self.clock)
+            return self.coreOpening(
+                call, endpoint, accept: accept, id: core.id, claim: claim, mayReturn: core.mayReturn)
+        }
+    }
+
+    private func coreOpening(
+        _ call: HubRequest, _ endpoint: CoreEndpoint, accept: String, id: String, claim: CoreClaim?, mayReturn: Bool
+    ) -> Reaction {
         let runtime = self.runtime
         let hub = endpoint.hub
         let identity = call.identity(id: id, userID: self.configuration.userID)
-        let held = claim
         return .upgrade(
             WebSocketAcceptance(accept: accept, limits: WebSocketLimits(reading: .stream)) { outlet, loop in
                 let session = CoreSession(
-                    runtime: runtime, loop: loop, hub: hub, identity: identity, outlet: outlet, framing: .webSocket)
-                return .core(session, claim: held)
+                    runtime: runtime, loop: loop, hub: hub, identity: identity, outlet: outlet, framing: .webSocket,
+                    mayReturn: mayReturn)
+                // Why: who may come back has the connection for longer than the socket.
+                if mayReturn { session.lease = claim }
+                return .core(session, claim: mayReturn ? nil : claim)
+            }
+        )
+    }
+
+    /// A client that comes back to its connection: its new socket takes the place of the old one.
+    private func coreReturn(to core: ConnectionTokens.Core, _ endpoint: CoreEndpoint, accept: String) -> Reaction {
+        guard let place = self.runtime.coreReturn(to: core.id, hub: endpoint.hub.name) else {
+            return .respond(Self.unknownID)
+        }
+        return .upgrade(
+            WebSocketAcceptance(accept: accept, limits: WebSocketLimits(reading: .stream)) { outlet, loop in
+                .returned(place.connect(outlet, on: loop))
             }
         )
     }

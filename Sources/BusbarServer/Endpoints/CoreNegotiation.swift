@@ -31,11 +31,16 @@ package enum CoreNegotiation: Hashable, Sendable {
     ///
     /// WebSockets are all that is offered: a client that is offered what is not served fails instead of choosing
     /// another.
-    package static func body(version: Int, connectionID: String, token: String) -> ByteBuffer {
+    ///
+    /// - Parameter mayReturn: whether stateful reconnect is granted; clients that did not ask for it refuse such an answer.
+    package static func body(
+        version: Int, connectionID: String, token: String, mayReturn: Bool = false
+    ) -> ByteBuffer {
         let tokenProperty = version == 0 ? "" : #","connectionToken":"\#(token)""#
         let transports = #"[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]"#
         let head = #"{"negotiateVersion":\#(version),"connectionId":"\#(connectionID)"\#(tokenProperty)"#
-        return ByteBuffer(string: head + #","availableTransports":\#(transports)}"#)
+        let returning = mayReturn ? #","useStatefulReconnect":true"# : ""
+        return ByteBuffer(string: head + returning + #","availableTransports":\#(transports)}"#)
     }
 
     package static func body(error: String) -> ByteBuffer {
