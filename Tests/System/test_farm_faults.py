@@ -3,6 +3,7 @@
 import contextlib
 import re
 import signal
+import threading
 
 import pytest
 
@@ -94,6 +95,59 @@ def test_N_45_a_polling_client_that_vanishes_is_given_up_once_by_the_node_that_h
         found = [node.url for node in nodes for id, _ in endings(node) if id == client.connection_id]
         assert found == client.served_by[-1:]
     assert {client.served_by[-1] for client in clients} == set(urls)
+
+
+MESSAGES = 100_000
+#: Connections that share the work of the one node that sends: each waits for one message before its next.
+HANDS = 20
+#: Calls that go out in one frame.
+BUNDLE = 250
+CUTS = 20
+
+
+@pytest.mark.parametrize("count", [2])
+def test_N_51_a_hundred_thousand_messages_that_one_node_sends_to_one_room_survive_cut_links_in_order_and_once(
+    count, redis, start_farm, enter
+):
+    farm = start_farm(nodes=count, backplane=redis.url)
+    listeners = [enter(CoreClient(url)) for url in farm.urls]
+    for listener in listeners:
+        listener.call("join", "harbour")
+    hands = [enter(CoreClient(farm.urls[0])) for _ in range(HANDS)]
+    for hand in hands:
+        hand.call("introduce", "somebody")
+    share = MESSAGES // HANDS
+    asked = {}
+
+    def send(name, hand):
+        asked[name] = []
+        for first in range(0, share, BUNDLE):
+            texts = (f"{name} {number}" for number in range(first, first + BUNDLE))
+            asked[name] += hand.post("sayTo", *(["harbour", text] for text in texts))
+
+    sending = [threading.Thread(target=send, args=each, daemon=True) for each in enumerate(hands)]
+    for each in sending:
+        each.start()
+
+    def answered():
+        return sum(hand.answered for hand in hands)
+
+    for cut in range(CUTS):
+        eventually(lambda: answered() > MESSAGES * cut // (CUTS + 1), f"progress after {cut} cuts", 120)
+        redis.cut_links()
+    for each in sending:
+        each.join(120)
+    for name, hand in enumerate(hands):
+        assert [answer for answer in hand.answers(asked[name], seconds=120) if "error" in answer] == []
+    heard = []
+    for listener in listeners:
+        listener.wait_to_have_heard(MESSAGES, "said", seconds=60)
+        heard.append([message["text"] for [message] in listener.heard("said")])
+    assert len(heard[0]) == MESSAGES
+    assert all(each == heard[0] for each in heard), "one order on all nodes"
+    for name in range(HANDS):
+        own = [text for text in heard[0] if text.startswith(f"{name} ")]
+        assert own == [f"{name} {number}" for number in range(share)], "in the order in which they were sent"
 
 
 @pytest.mark.parametrize("policy", ["fail", "local"])
