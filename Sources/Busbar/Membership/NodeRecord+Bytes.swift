@@ -5,7 +5,7 @@ package import NIOCore
 ///     version(1) kind(1)
 ///     sign:      kind(1) node name
 ///     request:   key duty subject(name) kind(1) body
-///     roll call: key
+///     roll call: key subject(name)
 ///     moved:     connection(name) node
 ///     replies:   to(node) from(node) count(4) [number(8) verdict(1) [body | code(name) detail(name)]]…
 ///
@@ -36,9 +36,10 @@ extension NodeRecord {
             bytes.writeName(request.subject)
             bytes.writeInteger(request.kind)
             bytes.writeBody(request.body)
-        case .rollCall(let key):
+        case .rollCall(let key, let subject):
             bytes.writeMultipleIntegers(Self.version, Kind.rollCall.rawValue)
             bytes.write(key)
+            bytes.writeName(subject)
         case .moved(let id, let node):
             bytes.writeMultipleIntegers(Self.version, Kind.moved.rawValue)
             bytes.writeName(id)
@@ -76,7 +77,8 @@ extension NodeRecord {
             else { return nil }
             return .request(NodeRequest(key: key, duty: duty, subject: subject, kind: kind, body: body))
         case .rollCall:
-            return bytes.readRequestKey().map { .rollCall($0) }
+            guard let key = bytes.readRequestKey(), let subject = bytes.readName() else { return nil }
+            return .rollCall(key, subject: subject)
         case .moved:
             guard let id = bytes.readName(), let node = bytes.readNode() else { return nil }
             return .moved(connectionID: id, to: node)
@@ -142,6 +144,8 @@ extension ByteBuffer {
         switch entry.verdict {
         case .declined:
             self.writeInteger(UInt8(0))
+        case .coming:
+            self.writeInteger(UInt8(3))
         case .answer(.done(let body)):
             self.writeInteger(UInt8(1))
             self.writeBody(body)
@@ -162,6 +166,8 @@ extension ByteBuffer {
         case 2:
             guard let code = self.readName(), let detail = self.readName() else { return nil }
             return NodeReplies.Entry(number: number, verdict: .answer(.refused(code: code, detail: detail)))
+        case 3:
+            return NodeReplies.Entry(number: number, verdict: .coming)
         default:
             return nil
         }

@@ -5,7 +5,7 @@ package enum NodeRecord: Hashable, Sendable {
     case sign(NodeSign)
     case request(NodeRequest)
     /// Whoever has not taken the request is to say so.
-    case rollCall(RequestKey)
+    case rollCall(RequestKey, subject: String)
     /// A connection lives on `node` from here on. Any other node that has it lets go of it.
     case moved(connectionID: String, to: NodeID)
     case replies(NodeReplies)
@@ -51,6 +51,8 @@ package enum NodeAnswer: Hashable, Sendable {
 package struct NodeReplies: Hashable, Sendable {
     package enum Verdict: Hashable, Sendable {
         case declined
+        /// Not taken, but what it is about is on its way to this node, or has just come: asking again will find it.
+        case coming
         case answer(NodeAnswer)
     }
 

@@ -44,6 +44,8 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
         case answered(Answer)
         /// No living node has what the request is about.
         case nobody
+        /// None had it where the request lies in the log, but one of them has it, or is about to: it may be asked again.
+        case coming
         /// The node that was asked, or may have been the one, is gone. Whether it did anything is unknown.
         case nodeGone
         case timedOut
@@ -74,6 +76,7 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
         let deadline: Moment
         let patientUntil: Moment?
         var hasLost = false
+        var isComing = false
     }
 
     private let limit: Int
@@ -132,8 +135,10 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
     }
 
     /// A node says that a request is not for it.
-    package mutating func declined(_ number: Number, by node: NodeID) -> [Effect] {
+    /// - Parameter isComing: whether what it is about comes to the node, or has come there since.
+    package mutating func declined(_ number: Number, by node: NodeID, isComing: Bool = false) -> [Effect] {
         guard let request = self.requests[number] else { return [] }
+        if isComing { self.requests[number]?.isComing = true }
         switch request.phase {
         case .asking(node):
             self.requests[number] = nil
@@ -203,7 +208,9 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
             + given.sorted { $0.key < $1.key }.map { .finish($0.key, Self.nobody($0.value)) }
     }
 
-    private static func nobody(_ request: Request) -> Outcome { request.hasLost ? .nodeGone : .nobody }
+    private static func nobody(_ request: Request) -> Outcome {
+        request.hasLost ? .nodeGone : request.isComing ? .coming : .nobody
+    }
 
     /// Nothing comes any more.
     package mutating func close() -> [Effect] {
@@ -228,7 +235,7 @@ package struct RequestTable<Answer: Hashable & Sendable>: Sendable {
             return []
         }
         guard let request = self.requests[number] else { return [] }
-        guard request.patientUntil == nil else {
+        guard request.patientUntil == nil || request.isComing else {
             self.requests[number]?.phase = .lingering
             return []
         }

@@ -22,6 +22,8 @@ public struct HubSendError: Error, Hashable, Sendable, CustomStringConvertible {
         /// The node of the connection is gone, or went before it answered. Whether the change of a group took place is
         /// unknown, and so is where the client goes on; trying again is harmless.
         public static let nodeGone = Self("nodeGone")
+        /// The connection is on its way from one node to another. Never leaves the hubs: they ask again.
+        static let moving = Self("moving")
         /// A node has as many requests of others as it can take, or a client has as many calls to answer as it may.
         /// Trying again later may succeed.
         public static let overloaded = Self("overloaded")

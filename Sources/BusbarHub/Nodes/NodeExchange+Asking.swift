@@ -7,7 +7,8 @@ extension NodeExchange {
     ///
     /// Returns its answer, or nil if no node has the connection. Fails at once when the node that was asked dies, and
     /// when no node has the connection and the one that its id names is gone. Nil comes after three seconds when the id
-    /// names a node that was not heard of: it may have just started.
+    /// names a node that was not heard of: it may have just started. A connection that is on its way to a node is asked
+    /// for again until it is there.
     /// - Parameters:
     ///   - topic: where the request is published; it is served in the order of that topic.
     ///   - isSpared: whether it is delivered to this node only, without the broker.
@@ -18,10 +19,32 @@ extension NodeExchange {
         of connectionID: String, in topic: Topic, timeout: Duration, isSpared: Bool = false,
         _ record: (Requester) throws(HubSendError) -> ByteBuffer
     ) async throws(HubSendError) -> NodeAnswer? {
+        let deadline = self.now + timeout
+        while true {
+            do throws(HubSendError) {
+                return try await self.askOwnerOnce(
+                    of: connectionID, in: topic, timeout: timeout, isSpared: isSpared, record)
+            } catch {
+                guard error.code == .moving else { throw error }
+                guard self.now < deadline else {
+                    throw HubSendError(.timedOut, "the connection moved from node to node and was found on none")
+                }
+            }
+            do { try await self.bus.time.clock.sleep(for: Self.movePause) } catch { throw .cancelledMeanwhile }
+        }
+    }
+
+    /// - Throws: also `moving`.
+    private func askOwnerOnce(
+        of connectionID: String, in topic: Topic, timeout: Duration, isSpared: Bool,
+        _ record: (Requester) throws(HubSendError) -> ByteBuffer
+    ) async throws(HubSendError) -> NodeAnswer? {
         let isHere = self.connections.isHere(connectionID)
         let tag = NodeTag(connectionID: connectionID)
         if !isHere { try self.checkReach(topic) }
-        let answer = try await self.ask(in: topic, timeout: timeout, isSpared: isSpared, record) { state in
+        let answer = try await self.ask(
+            in: topic, about: connectionID, timeout: timeout, isSpared: isSpared, record
+        ) { state in
             if isHere { return (.owner(hint: state.membership.own.id), nil) }
             let hint = tag.flatMap { state.membership.member(tagged: $0) }
             let isStranger = tag.map { hint == nil && !state.membership.isDeparted($0) } ?? false
@@ -54,12 +77,15 @@ extension NodeExchange {
         let topic = HubTopics.node(node.process)
         try self.checkReach(topic)
         return try await self.ask(
-            in: topic, timeout: timeout, { Self.request($0, kind: kind, subject: "", body: body) },
+            in: topic, about: "", timeout: timeout, { Self.request($0, kind: kind, subject: "", body: body) },
             { _ in (.node(node), nil) })
     }
 
     /// How long a node that this one has not heard of may take to say hello before it counts as nobody.
     private static let patience = Duration.seconds(3)
+
+    /// How long a connection that moves is given before it is asked for again.
+    private static let movePause = Duration.milliseconds(5)
 
     private static func request(_ requester: Requester, kind: UInt8, subject: String, body: ByteBuffer) -> ByteBuffer {
         NodeRecord.request(
@@ -82,7 +108,7 @@ extension NodeExchange {
     }
 
     private func ask(
-        in topic: Topic, timeout: Duration, isSpared: Bool = false,
+        in topic: Topic, about subject: String, timeout: Duration, isSpared: Bool = false,
         _ record: (Requester) throws(HubSendError) -> ByteBuffer,
         _ target: (State) -> (RequestTable<NodeAnswer>.Target, patience: Duration?)
     ) async throws(HubSendError) -> NodeAnswer? {
@@ -92,7 +118,7 @@ extension NodeExchange {
             let (number, duty, effects) = state.requests.begin(
                 target, deadline: now + timeout, patientUntil: patience.map { now + $0 })
             state.slots[number] = .expected
-            state.topics[number] = topic
+            state.asked[number] = (topic, subject)
             self.apply(effects, &state, &after)
             let key = RequestKey(node: state.membership.own.id, number: number)
             return (number, duty.map { Requester(key: key, duty: $0) })
@@ -109,7 +135,7 @@ extension NodeExchange {
                 self.change { state, _ in
                     state.requests.abandon(number)
                     state.slots[number] = nil
-                    state.topics[number] = nil
+                    state.asked[number] = nil
                 }
                 throw error
             }
@@ -142,9 +168,14 @@ extension NodeExchange {
         } onCancel: {
             self.change { state, after in
                 state.requests.abandon(number)
-                let error = HubSendError(.cancelled, "the task was cancelled before the answer came")
-                self.decide(number, .failure(error), &state, &after)
+                self.decide(number, .failure(.cancelledMeanwhile), &state, &after)
             }
         }
+    }
+}
+
+extension HubSendError {
+    fileprivate static var cancelledMeanwhile: Self {
+        Self(.cancelled, "the task was cancelled before the answer came")
     }
 }

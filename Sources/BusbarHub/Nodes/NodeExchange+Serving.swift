@@ -15,11 +15,12 @@ extension NodeExchange {
             }
         case .request(let request):
             self.serve(request)
-        case .rollCall(let key):
+        case .rollCall(let key, let subject):
             self.change { state, after in
                 let isTaken =
                     state.serving.contains(key) || state.passages[key] != nil || state.unanswered.contains(key)
-                if !isTaken, state.membership.takesRequests { self.decline(key, &state, &after) }
+                guard !isTaken, state.membership.takesRequests else { return }
+                self.decline(key, isComing: self.connections.isHere(subject), &state, &after)
             }
         case .moved(let id, let node):
             self.connections.moved(
@@ -29,8 +30,10 @@ extension NodeExchange {
                 guard replies.to.process == state.membership.own.id.process else { return }
                 for entry in replies.entries {
                     switch entry.verdict {
-                    case .declined:
-                        self.apply(state.requests.declined(entry.number, by: replies.from), &state, &after)
+                    case .declined, .coming:
+                        let isComing = entry.verdict == .coming
+                        self.apply(
+                            state.requests.declined(entry.number, by: replies.from, isComing: isComing), &state, &after)
                     case .answer(let answer):
                         self.apply(state.requests.answered(entry.number, answer), &state, &after)
                     }
@@ -47,7 +50,8 @@ extension NodeExchange {
             if case .only(let node) = request.duty {
                 guard node == state.membership.own.id else { return false }
             } else if !self.connections.owns(request.subject) {
-                if request.duty.binds(state.membership.own.id) { self.decline(key, &state, &after) }
+                guard request.duty.binds(state.membership.own.id) else { return false }
+                self.decline(key, isComing: self.connections.isHere(request.subject), &state, &after)
                 return false
             }
             guard state.serving.count < Self.servingLimit else {
@@ -75,12 +79,14 @@ extension NodeExchange {
         }
     }
 
-    private func decline(_ key: RequestKey, _ state: inout State, _ after: inout Aftermath) {
+    private func decline(
+        _ key: RequestKey, isComing: Bool = false, _ state: inout State, _ after: inout Aftermath
+    ) {
         let own = state.membership.own.id
         if key.node.process == own.process {
-            self.apply(state.requests.declined(key.number, by: own), &state, &after)
+            self.apply(state.requests.declined(key.number, by: own, isComing: isComing), &state, &after)
         } else {
-            self.reply(.declined, to: key, &state, &after)
+            self.reply(isComing ? .coming : .declined, to: key, &state, &after)
         }
     }
 

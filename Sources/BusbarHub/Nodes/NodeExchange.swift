@@ -22,7 +22,7 @@ final class NodeExchange: Sendable {
         var requests: RequestTable<NodeAnswer>
         var slots: [UInt64: Slot] = [:]
         /// Where each request was published: what is asked about it comes after it there.
-        var topics: [UInt64: Topic] = [:]
+        var asked: [UInt64: (topic: Topic, subject: String)] = [:]
         /// Requests of others that are under way here.
         var serving: Set<RequestKey> = []
         /// Group changes and calls of clients that event loops have yet to come past, and how many of them.
@@ -121,16 +121,16 @@ final class NodeExchange: Sendable {
             case .finish(let number, let outcome):
                 self.decide(number, Self.outcome(outcome), &state, &after)
             case .callRoll(let number):
-                guard let topic = state.topics[number] else { continue }
+                guard let (topic, subject) = state.asked[number] else { continue }
                 let key = RequestKey(node: state.membership.own.id, number: number)
-                _ = state.outbox.send(NodeRecord.rollCall(key).encoded(), to: topic)
+                _ = state.outbox.send(NodeRecord.rollCall(key, subject: subject).encoded(), to: topic)
                 after.hasMail = true
             }
         }
     }
 
     func decide(_ number: UInt64, _ outcome: Outcome, _ state: inout State, _ after: inout Aftermath) {
-        state.topics[number] = nil
+        state.asked[number] = nil
         switch state.slots[number] {
         case .awaited(let continuation):
             state.slots[number] = nil
@@ -144,6 +144,7 @@ final class NodeExchange: Sendable {
         switch outcome {
         case .answered(let answer): .success(answer)
         case .nobody: .success(nil)
+        case .coming: .failure(HubSendError(.moving, "the connection is on its way to another node"))
         case .nodeGone:
             .failure(HubSendError(.nodeGone, "the node of the connection is gone; whether it did anything is unknown"))
         case .timedOut: .failure(HubSendError(.timedOut, "the node of the connection did not answer in time"))

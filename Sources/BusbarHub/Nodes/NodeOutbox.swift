@@ -26,7 +26,7 @@ struct NodeOutbox: Sendable {
     mutating func reply(_ entry: NodeReplies.Entry, to node: NodeID) -> Bool {
         let bytes =
             switch entry.verdict {
-            case .declined: 32
+            case .declined, .coming: 32
             case .answer(let answer): 32 + answer.bytes
             }
         return self.put(.reply(node, entry, bytes: bytes), bytes: bytes)

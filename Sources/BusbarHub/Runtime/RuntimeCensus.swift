@@ -42,7 +42,7 @@ extension LocalConnections {
 extension NodeExchange {
     /// Requests that wait for an answer, or that are being answered.
     var requestCount: Int {
-        self.state.withLock { max($0.slots.count, $0.topics.count) + $0.serving.count + $0.passages.count }
+        self.state.withLock { max($0.slots.count, $0.asked.count) + $0.serving.count + $0.passages.count }
     }
 }
 

@@ -35,30 +35,56 @@ extension ClassicConnections {
 
     /// Runs the connected event once per connection and returns when it is done.
     package func start(id: String) async -> ClassicStart {
-        if let ticket = self.directory.ticket(of: id) { return await self.start(ticket) }
-        switch await self.ask(.classicStart, about: id) {
-        case .success(.done(let body))?:
-            return body.getInteger(at: body.readerIndex, as: UInt8.self) == 1 ? .started : .failed
-        case .success(.refused), .failure: return .unreachable
-        case nil: return .unknown
+        for _ in 0..<Self.attempts {
+            if let ticket = self.directory.ticket(of: id) {
+                let start = await self.start(ticket)
+                if start != .unknown { return start }
+            }
+            switch await self.ask(.classicStart, about: id) {
+            case .success(.done(let body))?:
+                let start = ClassicStart(reading: body)
+                if start != .unknown { return start }
+            case .success(.refused), .failure: return .unreachable
+            case nil: return .unknown
+            }
         }
+        return .unreachable
     }
 
     /// Ends a connection on its client's wish, whether it has a channel or not. Unknown ids are ignored.
     package func abort(id: String) async {
-        if let ticket = self.directory.ticket(of: id) { return self.abort(ticket) }
-        _ = await self.ask(.classicAbort, about: id)
+        for _ in 0..<Self.attempts {
+            if let ticket = self.directory.ticket(of: id), await self.abort(ticket) { return }
+            guard case .success(.done(let body))? = await self.ask(.classicAbort, about: id),
+                body.readableBytesView.first == Self.goneByte
+            else { return }
+        }
     }
 
     /// Runs a call of the client, given as the text that it sent, and returns its result.
     package func send(id: String, payload: ByteBuffer) async -> ClassicSend {
-        if let ticket = self.directory.ticket(of: id) { return await self.send(payload, ticket) }
-        switch await self.ask(.classicSend, about: id, payload) {
-        case .success(.done(let body))?: return ClassicSend(reading: body)
-        case .success(.refused), .failure: return .unreachable
-        case nil: return .unknown
+        for _ in 0..<Self.attempts {
+            if let ticket = self.directory.ticket(of: id) {
+                let outcome = await self.send(payload, ticket)
+                if outcome != .unknown { return outcome }
+            }
+            switch await self.ask(.classicSend, about: id, payload) {
+            case .success(.done(let body))?:
+                let outcome = ClassicSend(reading: body)
+                if outcome != .unknown { return outcome }
+            case .success(.refused), .failure: return .unreachable
+            case nil: return .unknown
+            }
         }
+        return .unreachable
     }
+
+    /// How often a connection is looked for that has left, or ended, whenever a request came to where it was. What it was
+    /// asked was not begun there, so that asking again does nothing twice.
+    private static let attempts = 50
+
+    /// The answer to an abort that found nothing to end.
+    private static let goneByte: UInt8 = 2
 
     private func ask(
         _ call: NodeCall, about id: String, _ body: ByteBuffer = ByteBuffer()
@@ -80,11 +106,11 @@ extension ClassicConnections {
         switch call {
         case .ping: return ByteBuffer()
         case .classicStart:
-            let isStarted = if let ticket { await self.start(ticket) == .started } else { false }
-            return ByteBuffer(integer: UInt8(isStarted ? 1 : 0))
+            guard let ticket else { return ClassicStart.unknown.encoded() }
+            return await self.start(ticket).encoded()
         case .classicAbort:
-            if let ticket { self.abort(ticket) }
-            return ByteBuffer()
+            let hasEnded = if let ticket { await self.abort(ticket) } else { false }
+            return hasEnded ? ByteBuffer() : ByteBuffer(integer: Self.goneByte)
         case .classicSend:
             guard let ticket else { return ClassicSend.unknown.encoded() }
             return await self.send(body, ticket).encoded()
@@ -103,8 +129,15 @@ extension ClassicConnections {
         }
     }
 
-    private func abort(_ ticket: ClassicDirectory.Ticket) {
-        self.directory.perform(ticket) { $0?.abort() }
+    /// False if there is nothing to end: it is over, or another node has it.
+    private func abort(_ ticket: ClassicDirectory.Ticket) async -> Bool {
+        await withCheckedContinuation { continuation in
+            self.directory.perform(ticket) { session in
+                let isThere = session.map { !$0.state.lifecycle.isOver } ?? false
+                if isThere { session?.abort() }
+                continuation.resume(returning: isThere)
+            }
+        }
     }
 
     private func send(_ payload: ByteBuffer, _ ticket: ClassicDirectory.Ticket) async -> ClassicSend {
@@ -164,6 +197,30 @@ enum ClassicAnswer: Sendable {
 }
 
 // MARK: - Bytes
+
+extension ClassicStart {
+    private enum Code: UInt8 { case failed = 0, started, unknown, unreachable }
+
+    fileprivate func encoded() -> ByteBuffer {
+        let code: Code =
+            switch self {
+            case .started: .started
+            case .failed: .failed
+            case .unknown: .unknown
+            case .unreachable: .unreachable
+            }
+        return ByteBuffer(integer: code.rawValue)
+    }
+
+    fileprivate init(reading bytes: ByteBuffer) {
+        switch bytes.readableBytesView.first.flatMap(Code.init(rawValue:)) {
+        case .started: self = .started
+        case .failed, nil: self = .failed
+        case .unknown: self = .unknown
+        case .unreachable: self = .unreachable
+        }
+    }
+}
 
 /// One byte that says which it is, then the result or the reason.
 extension ClassicSend {

@@ -14,10 +14,11 @@ struct NodeRecordTests {
             let body = ByteBuffer(string: #"{"H":"h"}"#)
             samples.append(.request(NodeRequest(key: Self.key, duty: duty, subject: "id", kind: 9, body: body)))
         }
-        samples.append(.rollCall(Self.key))
+        samples.append(.rollCall(Self.key, subject: "id"))
         samples.append(.moved(connectionID: "0000002a-1111-4111-8111-111111111111", to: NodeID(process: 5)))
         let entries: [NodeReplies.Entry] = [
             .init(number: 1, verdict: .declined), .init(number: 2, verdict: .answer(.done(ByteBuffer(string: "ok")))),
+            .init(number: 4, verdict: .coming),
             .init(number: 3, verdict: .answer(.refused(code: "tooManyGroups", detail: "it is in 3 groups"))),
         ]
         for entries in [entries, []] {

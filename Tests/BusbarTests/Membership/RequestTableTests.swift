@@ -70,6 +70,24 @@ struct RequestTableTests {
         #expect(table.answered(number, "from the third") == [.finish(number, .answered("from the third"))])
     }
 
+    @Test("who says that it comes to him doesn't answer for the others; when nobody else has it, it may be asked again")
+    func coming() {
+        var table = self.table()
+        let (number, _) = self.begin(&table, .owner(hint: self.second))
+        #expect(table.declined(number, by: self.second) == [.callRoll(number)])
+        #expect(table.declined(number, by: self.third, isComing: true).isEmpty)
+        #expect(table.declined(number, by: self.own) == [.finish(number, .coming)])
+
+        let (found, _) = self.begin(&table, .owner(hint: self.second))
+        #expect(table.declined(found, by: self.second, isComing: true) == [.callRoll(found)])
+        #expect(table.answered(found, "from the third") == [.finish(found, .answered("from the third"))])
+
+        let (lost, _) = self.begin(&table, .owner(hint: self.second))
+        #expect(table.declined(lost, by: self.second, isComing: true) == [.callRoll(lost)])
+        #expect(table.declined(lost, by: self.own).isEmpty)
+        #expect(table.departed(self.third) == [.finish(lost, .nodeGone)])
+    }
+
     @Test("when the named node doesn't have it everybody is asked, and when nobody has it that is the answer")
     func nobody() {
         var table = self.table()
