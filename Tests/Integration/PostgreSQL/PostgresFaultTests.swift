@@ -31,6 +31,8 @@ struct PostgresFaultTests {
         try await withNode(try server.configuration(query: "&logged=\(isLogged)")) { driver, inbox in
             var writer = Writer()
             let before = try await driver.append(writer.batch("a"), to: stream).last
+            // Why: what the link has not brought before it breaks is the bus's to read.
+            try await inbox.wait { $0.records.count == 1 }
             server.crash()
             try await inbox.wait { !$0.interruptions.isEmpty }
             try await server.start()
