@@ -72,7 +72,10 @@ private final class RedisCluster: Sendable {
     init(masters: Int, replicas: Int = 0) async throws {
         self.servers = try (0..<(masters * (1 + replicas))).map { _ in try RedisServer(highestPort: 55_535) }
         for server in self.servers {
-            try await server.start(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"])
+            // Why without a delay: a replica that has not once been brought up to date doesn't take over.
+            try await server.start([
+                "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+            ])
         }
         let addresses = self.servers.map { "127.0.0.1:\($0.port)" }
         let words = ["--cluster", "create"] + addresses + ["--cluster-replicas", "\(replicas)", "--cluster-yes"]
@@ -81,7 +84,9 @@ private final class RedisCluster: Sendable {
         while try !self.servers.allSatisfy({
             let info = try $0.command("CLUSTER", "INFO")
             let roles = try $0.command("CLUSTER", "NODES").split(whereSeparator: \.isNewline)
-            return info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:\(self.servers.count)")
+            let isUpToDate = try !$0.command("INFO", "replication").contains("master_link_status:down")
+            return isUpToDate && info.contains("cluster_state:ok")
+                && info.contains("cluster_known_nodes:\(self.servers.count)")
                 && roles.count { $0.contains("slave") } == masters * replicas
         }) {
             try #require(ContinuousClock.now < deadline, "\(report)")
