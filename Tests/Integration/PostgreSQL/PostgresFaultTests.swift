@@ -36,7 +36,8 @@ struct PostgresFaultTests {
             server.crash()
             try await inbox.wait { !$0.interruptions.isEmpty }
             try await server.start()
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
+            let log = try await inbox.wait { $0.liveExtents.count >= 2 }
+            let extent = try #require(log.liveExtents.last?[stream])
             #expect((extent.epoch == before.epoch) == isLogged)
             #expect(extent.epoch.rawValue >= before.epoch.rawValue)
             #expect(extent.newest == (isLogged ? before.offset : .beginning))
@@ -54,7 +55,8 @@ struct PostgresFaultTests {
             server.shutDown()
             try await inbox.wait { !$0.interruptions.isEmpty }
             try await server.start()
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
+            let log = try await inbox.wait { $0.liveExtents.count >= 2 }
+            let extent = try #require(log.liveExtents[1][stream])
             #expect(extent == StreamExtent(epoch: before.epoch, oldest: Offset(1), newest: Offset(1)))
         }
     }
@@ -188,7 +190,8 @@ struct PostgresFaultTests {
             defer { kill(listener, SIGCONT) }
             var writer = Writer()
             _ = try await driver.append(writer.batch("missed"), to: stream)
-            let extent = try #require(try await inbox.wait { $0.liveExtents.count >= 2 }.liveExtents[1][stream])
+            let log = try await inbox.wait { $0.liveExtents.count >= 2 }
+            let extent = try #require(log.liveExtents[1][stream])
             #expect(extent.newest == Offset(1))
             _ = try await driver.append(writer.batch("heard"), to: stream)
             #expect(try await inbox.wait { $0.texts.contains("heard") }.interruptions.isEmpty == false)
