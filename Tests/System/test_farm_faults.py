@@ -97,7 +97,6 @@ def test_N_45_a_polling_client_that_vanishes_is_given_up_once_by_the_node_that_h
     assert {client.served_by[-1] for client in clients} == set(urls)
 
 
-MESSAGES = 100_000
 #: Connections that share the work of the one node that sends: each waits for one message before its next.
 HANDS = 20
 #: Calls that go out in one frame.
@@ -105,10 +104,14 @@ BUNDLE = 250
 CUTS = 20
 
 
-@pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("broker", ["redis", "postgres", "rabbit"])
-def test_N_51_a_hundred_thousand_messages_that_one_node_sends_to_one_room_survive_cut_links_in_order_and_once(
-    broker, count, request, start_farm, enter
+# Why not as many everywhere: a hundred thousand take a minute and a half.
+@pytest.mark.parametrize(
+    "broker, count, messages",
+    [("redis", 2, 100_000), ("redis", 3, 10_000)]
+    + [(broker, count, 10_000) for broker in ("postgres", "rabbit") for count in (2, 3)],
+)
+def test_N_51_what_one_node_sends_to_one_room_survives_cut_links_in_order_and_once(
+    broker, count, messages, request, start_farm, enter
 ):
     broker = request.getfixturevalue(broker)
     farm = start_farm(nodes=count, backplane=broker.url)
@@ -118,7 +121,7 @@ def test_N_51_a_hundred_thousand_messages_that_one_node_sends_to_one_room_surviv
     hands = [enter(CoreClient(farm.urls[0])) for _ in range(HANDS)]
     for hand in hands:
         hand.call("introduce", "somebody")
-    share = MESSAGES // HANDS
+    share = messages // HANDS
     asked = {}
 
     def send(name, hand):
@@ -135,7 +138,7 @@ def test_N_51_a_hundred_thousand_messages_that_one_node_sends_to_one_room_surviv
         return sum(hand.answered for hand in hands)
 
     for cut in range(CUTS):
-        eventually(lambda: answered() > MESSAGES * cut // (CUTS + 1), f"progress after {cut} cuts", 120)
+        eventually(lambda: answered() > messages * cut // (CUTS + 1), f"progress after {cut} cuts", 120)
         broker.cut_links()
     for each in sending:
         each.join(120)
@@ -143,9 +146,9 @@ def test_N_51_a_hundred_thousand_messages_that_one_node_sends_to_one_room_surviv
         assert [answer for answer in hand.answers(asked[name], seconds=120) if "error" in answer] == []
     heard = []
     for listener in listeners:
-        listener.wait_to_have_heard(MESSAGES, "said", seconds=60)
+        listener.wait_to_have_heard(messages, "said", seconds=60)
         heard.append([message["text"] for [message] in listener.heard("said")])
-    assert len(heard[0]) == MESSAGES
+    assert len(heard[0]) == messages
     assert all(each == heard[0] for each in heard), "one order on all nodes"
     for name in range(HANDS):
         own = [text for text in heard[0] if text.startswith(f"{name} ")]
