@@ -41,7 +41,7 @@ def test_N_52_whoever_resumes_has_what_came_over_the_broker_and_what_was_said_he
         text = f"said while away {number}"
         own += client.post("send", [text])
         client.come_back()
-        assert "error" not in client.answers(own, seconds=90)[-1]
+        assert "error" not in client.answers(own)[-1]
     said = [speaker.stop() for speaker in speakers]
     client.call("send", "fence")
     total = sum(len(texts) for texts in said) + ROUNDS + 1

@@ -29,10 +29,17 @@ package struct Reception: Hashable, Sendable {
     /// The client is back on a new link, and its next word says where it begins.
     package mutating func linkCameBack() {
         self.awaitsSequence = true
+        // Why again: the last acknowledgement may have gone down with the old link, and a client whose buffer is full says
+        // nothing before it has one.
+        self.acknowledgedNumber = 0
     }
 
-    /// The number to acknowledge, once; nil if nothing new has arrived.
+    /// The number to acknowledge, once on each link; nil if there is nothing new to say, or not yet.
+    ///
+    /// Why nothing before all repeats are there: clients say where they begin, and only then take from their buffer what they
+    /// repeat. An acknowledgement in between takes the beginning away, and what follows arrives under the wrong number.
     package mutating func takeAcknowledgement() -> UInt64? {
+        guard !self.awaitsSequence, self.nextNumber > self.highestNumber else { return nil }
         guard self.highestNumber > self.acknowledgedNumber else { return nil }
         self.acknowledgedNumber = self.highestNumber
         return self.highestNumber

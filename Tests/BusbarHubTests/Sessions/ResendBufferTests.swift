@@ -199,7 +199,7 @@ struct ReceptionTests {
         expect(next && !future)
     }
 
-    @Test("core 1.21: the highest number is acknowledged once, and repeats are not")
+    @Test("core 1.21: the highest number is acknowledged once on each link, and repeats are not")
     func acknowledging() {
         var reception = Reception()
         expect(reception.takeAcknowledgement() == nil)
@@ -210,8 +210,25 @@ struct ReceptionTests {
         reception.linkCameBack()
         _ = reception.sequenceReceived(1)
         _ = reception.isNew()
+        _ = reception.isNew()
+        expect(reception.takeAcknowledgement() == 2)
         expect(reception.takeAcknowledgement() == nil)
         _ = reception.isNew()
+        expect(reception.takeAcknowledgement() == 3)
+    }
+
+    @Test("core 1.21, N-52: what a client is about to repeat is not acknowledged away under its hands")
+    func acknowledgingTooEarly() {
+        var reception = Reception()
+        for _ in 1...3 { _ = reception.isNew() }
+        reception.linkCameBack()
+        let onReturn = reception.takeAcknowledgement()
+        #expect(onReturn == nil, "it may have counted its buffer just now")
+        _ = reception.sequenceReceived(2)
+        let afterSequence = reception.takeAcknowledgement()
+        #expect(afterSequence == nil, "it has said where it begins and repeated nothing")
+        _ = reception.isNew()
+        expect(reception.takeAcknowledgement() == nil)
         _ = reception.isNew()
         expect(reception.takeAcknowledgement() == 3)
     }
