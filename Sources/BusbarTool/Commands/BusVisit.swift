@@ -35,6 +35,9 @@ enum BusVisit {
             group.addTask {
                 do {
                     return try await body(bus, backplane)
+                } catch let error as BusError where error.code == .closed {
+                    // Why nothing: the bus has ended under it, and knows the reason.
+                    return nil
                 } catch let error as BusError {
                     let why = bus.status.detail.map { "; \($0)" } ?? ""
                     throw ToolError.failure("backplane \(backplane.url): \(error.detail)\(why)")
