@@ -42,7 +42,8 @@ let package = Package(
         .target(name: "BusbarDriver", dependencies: [.nioCore]),
         .target(name: "Busbar", dependencies: ["BusbarDriver", .nioCore, .deque, .crypto, .logging, .metrics]),
         .target(name: "BusbarProtocol", dependencies: [.nioCore]),
-        .testTarget(name: "BusbarProtocolTests", dependencies: ["BusbarProtocol", .nioCore]),
+        .target(name: "TestSupport", path: "Tests/Support"),
+        .testTarget(name: "BusbarProtocolTests", dependencies: ["BusbarProtocol", "TestSupport", .nioCore]),
         .target(
             name: "BusbarHub",
             dependencies: ["Busbar", "BusbarDriver", "BusbarProtocol", .nioCore, .deque, .logging, .metrics]
@@ -145,9 +146,8 @@ let package = Package(
         .testTarget(
             name: "BusbarHubTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarHub", "BusbarMemory", "BusbarProtocol", .nioCore,
-                .nioEmbedded, .nioPosix,
-                .logging,
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarHub", "BusbarMemory", "BusbarProtocol", "TestSupport",
+                .nioCore, .nioEmbedded, .nioPosix, .logging,
             ]
         ),
         .target(
@@ -210,7 +210,8 @@ let package = Package(
         .testTarget(
             name: "BusbarServerTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer", .nioCore,
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer", "TestSupport",
+                .nioCore,
                 .nioPosix,
                 .logging, .lifecycle, .metrics, .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]

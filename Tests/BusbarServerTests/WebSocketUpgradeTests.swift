@@ -1,5 +1,6 @@
 import BusbarServer
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("Becoming a WebSocket")

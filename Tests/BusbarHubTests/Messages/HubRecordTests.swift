@@ -3,6 +3,7 @@ import BusbarHub
 import BusbarProtocol
 import FoundationEssentials
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("Hub records on the bus")
@@ -180,18 +181,6 @@ extension Requester {
     static let nobody = Requester(key: RequestKey(node: NodeID(process: 1), number: 1), duty: .everyone)
 }
 
-/// A xorshift generator, so that a failure can be repeated by its seed.
-private struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { self.state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> UInt64 {
-        self.state ^= self.state << 13
-        self.state ^= self.state >> 7
-        self.state ^= self.state << 17
-        return self.state
-    }
-
-    mutating func byte() -> UInt8 { UInt8(truncatingIfNeeded: self.next() >> 32) }
+extension SeededGenerator {
+    fileprivate mutating func byte() -> UInt8 { UInt8(truncatingIfNeeded: self.next() >> 32) }
 }

@@ -1,5 +1,6 @@
 import Busbar
 import BusbarHub
+import TestSupport
 import Testing
 
 @Suite("The audience table")
@@ -36,7 +37,7 @@ struct AudienceTableTests {
 
     @Test("any sequence of joins and leaves gives what sets would give", arguments: [1, 2, 3, 4, 5] as [UInt64])
     func model(seed: UInt64) {
-        var random = SeededRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var table = AudienceTable()
         var model: [Topic: Set<Int32>] = [:]
         for _ in 0..<4_000 {
@@ -53,20 +54,5 @@ struct AudienceTableTests {
             expect(table.members(of: topic).count == model[topic, default: []].count)
         }
         expect(table.topicCount == model.values.filter { !$0.isEmpty }.count)
-    }
-}
-
-/// SplitMix64.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { self.state = seed }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = self.state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,5 +1,6 @@
 import BusbarProtocol
 import NIOCore
+import TestSupport
 import Testing
 
 /// Laws that hold for any input. A failure names the seed and the input; BUSBAR_FUZZ_SEED repeats a run.

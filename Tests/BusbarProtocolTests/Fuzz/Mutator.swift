@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Makes hostile input: random bytes, random JSON, and valid input with a few things broken.
 struct Mutator {
     private var generator: SeededGenerator
@@ -83,9 +85,4 @@ struct Mutator {
         ]
         return "\"\((0..<self.number(below: 5)).map { _ in self.pick(parts) }.joined())\""
     }
-}
-
-/// The seed of this run: a new one each time, or the one in BUSBAR_FUZZ_SEED. It shows in the name of each test case.
-enum FuzzSeed {
-    static let current = Self.fromEnvironment ?? UInt64.random(in: 0...UInt64(UInt32.max))
 }

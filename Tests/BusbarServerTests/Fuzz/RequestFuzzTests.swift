@@ -3,6 +3,7 @@ import BusbarHub
 import BusbarServer
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 
 /// Takes whatever it is sent.

@@ -1,4 +1,5 @@
 import NIOCore
+import TestSupport
 
 /// Makes requests of classic clients: valid ones, and ones with a few things wrong in paths, parameters, forms and calls.
 struct RequestFuzzer {

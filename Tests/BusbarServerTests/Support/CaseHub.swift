@@ -1,6 +1,7 @@
 import Busbar
 import BusbarHub
 import BusbarServer
+import TestSupport
 
 /// A hub for the cases of the specification: it sends in all directions, reports progress, and waits at a gate.
 struct CaseHub: Hub {

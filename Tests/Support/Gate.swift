@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Holds hub methods and events of a test back until it is opened, or their connection ends.
-final class Gate: Sendable {
+/// Holds back whatever of a test waits for it until it is opened, from then on for good.
+package final class Gate: Sendable {
     private struct State {
         var isOpen = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -9,7 +9,9 @@ final class Gate: Sendable {
 
     private let state = Mutex(State())
 
-    func open() {
+    package init() {}
+
+    package func open() {
         let waiters = self.state.withLock { state in
             state.isOpen = true
             defer { state.waiters = [] }
@@ -18,7 +20,7 @@ final class Gate: Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
-    func pass() async {
+    package func pass() async {
         await withCheckedContinuation { continuation in
             let isOpen = self.state.withLock { state in
                 if !state.isOpen { state.waiters.append(continuation) }
