@@ -102,8 +102,9 @@ def test_a_node_that_is_killed_takes_nothing_with_it(count, redis, start_farm, t
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_T11_abort_at_any_node_ends_the_receive_request(redis, start_farm, transport):
-    farm = start_farm(backplane=redis.url)
+@pytest.mark.parametrize("count", [2, 3])
+def test_T11_abort_at_any_node_ends_the_receive_request(count, redis, start_farm, transport):
+    farm = start_farm(nodes=count, backplane=redis.url)
     for first in (farm.urls, farm.urls[::-1]):
         with connected(transport, *first) as client:
             client.abort()

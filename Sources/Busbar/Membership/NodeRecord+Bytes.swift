@@ -7,6 +7,7 @@ package import NIOCore
 ///     request:   key duty subject(name) kind(1) body
 ///     roll call: key subject(name)
 ///     moved:     connection(name) node
+///     ended:     connection(name) node
 ///     replies:   to(node) from(node) count(4) [number(8) verdict(1) [body | code(name) detail(name)]]…
 ///
 /// A node is 12 bytes, a key a node and 8, a duty one byte and, unless it is everyone's, a node. Whoever meets a version
@@ -15,7 +16,7 @@ extension NodeRecord {
     private static let version: UInt8 = 1
 
     // Why from 64 on: a record of a hub runtime begins with the same two bytes and has smaller kinds.
-    private enum Kind: UInt8 { case sign = 64, request, rollCall, moved, replies }
+    private enum Kind: UInt8 { case sign = 64, request, rollCall, moved, replies, ended }
 
     /// Whether the bytes begin as such a record does.
     package static func isOne(_ bytes: ByteBuffer) -> Bool {
@@ -42,6 +43,10 @@ extension NodeRecord {
             bytes.writeName(subject)
         case .moved(let id, let node):
             bytes.writeMultipleIntegers(Self.version, Kind.moved.rawValue)
+            bytes.writeName(id)
+            bytes.write(node)
+        case .ended(let id, let node):
+            bytes.writeMultipleIntegers(Self.version, Kind.ended.rawValue)
             bytes.writeName(id)
             bytes.write(node)
         case .replies(let replies):
@@ -82,6 +87,9 @@ extension NodeRecord {
         case .moved:
             guard let id = bytes.readName(), let node = bytes.readNode() else { return nil }
             return .moved(connectionID: id, to: node)
+        case .ended:
+            guard let id = bytes.readName(), let node = bytes.readNode() else { return nil }
+            return .ended(connectionID: id, on: node)
         case .replies:
             guard let to = bytes.readNode(), let from = bytes.readNode(),
                 let count = bytes.readInteger(as: UInt32.self),

@@ -9,6 +9,8 @@ package enum NodeRecord: Hashable, Sendable {
     /// A connection lives on `node` from here on. Any other node that has it lets go of it.
     case moved(connectionID: String, to: NodeID)
     case replies(NodeReplies)
+    /// The client of a connection has ended it on `node`. Any other node to which it comes lets go of it.
+    case ended(connectionID: String, on: NodeID)
 
     /// The largest body of a request or an answer, in bytes.
     package static let largestBodyBytes = 4 << 20

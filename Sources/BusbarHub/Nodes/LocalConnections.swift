@@ -26,4 +26,10 @@ final class LocalConnections: Sendable {
         guard let ticket = self.classic.release(id) else { return }
         self.classic.perform(ticket) { $0?.movedAway() }
     }
+
+    /// The client of a classic connection has ended it on another node, which has run its event.
+    func ended(_ id: String) {
+        guard let ticket = self.classic.end(id) else { return }
+        self.classic.perform(ticket) { $0?.movedAway() }
+    }
 }

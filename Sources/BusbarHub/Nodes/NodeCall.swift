@@ -35,11 +35,18 @@ extension HubRuntime {
 extension NodeExchange {
     /// Says in the log that a connection lives here from that place on. False if the broker hasn't taken it.
     func announceMove(of connectionID: String) async -> Bool {
+        await self.announce(about: connectionID) { .moved(connectionID: connectionID, to: $0) }
+    }
+
+    /// Says in the log that the client of a connection has ended it here. False if the broker hasn't taken it.
+    func announceEnd(of connectionID: String) async -> Bool {
+        await self.announce(about: connectionID) { .ended(connectionID: connectionID, on: $0) }
+    }
+
+    private func announce(about connectionID: String, _ record: (NodeID) -> NodeRecord) async -> Bool {
         let own = self.change { state, _ in state.membership.own.id }
         do throws(BusError) {
-            try await self.bus.publishUnthrottled(
-                NodeRecord.moved(connectionID: connectionID, to: own).encoded(),
-                to: HubTopics.owner(of: connectionID))
+            try await self.bus.publishUnthrottled(record(own).encoded(), to: HubTopics.owner(of: connectionID))
             return true
         } catch {
             return error.code == .outcomeUnknown

@@ -25,6 +25,9 @@ extension NodeExchange {
         case .moved(let id, let node):
             self.connections.moved(
                 id, isHere: self.change { state, _ in state.membership.own.id.process == node.process })
+        case .ended(let id, let node):
+            let isOwn = self.change { state, _ in state.membership.own.id.process == node.process }
+            if !isOwn { self.connections.ended(id) }
         case .replies(let replies):
             self.change { state, after in
                 guard replies.to.process == state.membership.own.id.process else { return }

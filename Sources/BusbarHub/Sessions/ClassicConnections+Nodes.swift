@@ -54,7 +54,7 @@ extension ClassicConnections {
     /// Ends a connection on its client's wish, whether it has a channel or not. Unknown ids are ignored.
     package func abort(id: String) async {
         for _ in 0..<Self.attempts {
-            if let ticket = self.directory.ticket(of: id), await self.abort(ticket) { return }
+            if let ticket = self.directory.ticket(of: id), await self.abort(id, ticket) { return }
             guard case .success(.done(let body))? = await self.ask(.classicAbort, about: id),
                 body.readableBytesView.first == Self.goneByte
             else { return }
@@ -109,7 +109,7 @@ extension ClassicConnections {
             guard let ticket else { return ClassicStart.unknown.encoded() }
             return await self.start(ticket).encoded()
         case .classicAbort:
-            let hasEnded = if let ticket { await self.abort(ticket) } else { false }
+            let hasEnded = if let ticket { await self.abort(id, ticket) } else { false }
             return hasEnded ? ByteBuffer() : ByteBuffer(integer: Self.goneByte)
         case .classicSend:
             guard let ticket else { return ClassicSend.unknown.encoded() }
@@ -130,14 +130,32 @@ extension ClassicConnections {
     }
 
     /// False if there is nothing to end: it is over, or another node has it.
-    private func abort(_ ticket: ClassicDirectory.Ticket) async -> Bool {
-        await withCheckedContinuation { continuation in
+    private func abort(_ id: String, _ ticket: ClassicDirectory.Ticket) async -> Bool {
+        let hasEnded = await withCheckedContinuation { continuation in
             self.directory.perform(ticket) { session in
                 let isThere = session.map { !$0.state.lifecycle.isOver } ?? false
                 if isThere { session?.abort() }
                 continuation.resume(returning: isThere)
             }
         }
+        if hasEnded { self.announceEnd(of: id) }
+        return hasEnded
+    }
+
+    /// Tells all nodes that the client has ended a connection: a receive request of it may be on its way to any of them.
+    ///
+    /// Why given up at last: by then whoever it came to has noticed by itself that the client is gone.
+    private func announceEnd(of id: String) {
+        self.directory.remember(ended: id)
+        let nodes = self.runtime.services.nodes
+        guard nodes.knowsOthers else { return }
+        let work = Work(context: nil) {
+            for _ in 0..<30 where !Task.isCancelled {
+                if await nodes.announceEnd(of: id) { return }
+                do { try await nodes.bus.time.clock.sleep(for: .seconds(1)) } catch { return }
+            }
+        }
+        self.runtime.services.mailbox.submit(work)
     }
 
     private func send(_ payload: ByteBuffer, _ ticket: ClassicDirectory.Ticket) async -> ClassicSend {

@@ -107,7 +107,7 @@ package struct ClassicConnections: Sendable {
         // client that falls back to another transport tried the first.
         let isFirst = if case .connect = channel.opening.kind { true } else { false }
         switch self.directory.claim(id, for: handle, channel: channel.number, isOwned: isFirst) {
-        case .stale: return channel.end(.normal)
+        case .stale, .over: return channel.end(.normal)
         case .full: return channel.end(.goingAway)
         case .new(let ticket):
             let session = ClassicSession(self.runtime, handle, ticket, ClassicState(channel.opening, self.runtime))

@@ -14,6 +14,8 @@ final class ClassicDirectory: Sendable {
         case known(Ticket, at: LoopHandle)
         /// A newer channel has claimed the connection.
         case stale
+        /// Its client has ended it; what still comes was on its way.
+        case over
         /// There are as many connections as there may be.
         case full
     }
@@ -30,6 +32,8 @@ final class ClassicDirectory: Sendable {
         var tickets: [String: Ticket] = [:]
         var homes: [Ticket: Home] = [:]
         var last: Ticket = 0
+        /// Connections that their clients have ended, on whatever node.
+        var ended = RecentIDs(limit: 4_096)
     }
 
     private let limit: Int
@@ -42,7 +46,7 @@ final class ClassicDirectory: Sendable {
 
     /// Makes `handle` the home of the connection, for a channel of the newest number that the connection has seen.
     ///
-    /// - Parameter isOwned: of a connection that was not known: whether no other node can have it.
+    /// - Parameter isOwned: of a connection that was not known: whether no other node can have it, since it begins.
     func claim(
         _ id: String, for handle: LoopHandle, channel: ClassicLifecycle.Channel, isOwned: Bool = true
     ) -> Claim {
@@ -54,6 +58,7 @@ final class ClassicDirectory: Sendable {
                 state.homes[ticket] = home
                 return .known(ticket, at: old.handle)
             }
+            if isOwned { state.ended.remove(id) } else if state.ended.contains(id) { return .over }
             guard state.homes.count < self.limit else { return .full }
             state.last += 1
             state.tickets[id] = state.last
@@ -71,6 +76,7 @@ final class ClassicDirectory: Sendable {
     /// The log says that the connection lives here.
     func confirm(_ id: String) {
         self.state.withLock { state in
+            state.ended.remove(id)
             if let ticket = state.tickets[id] { state.homes[ticket]?.isOwned = true }
         }
     }
@@ -79,11 +85,24 @@ final class ClassicDirectory: Sendable {
     /// - Returns: what is left of it here; nil also when it has come back here since, which the log is about to say.
     func release(_ id: String) -> Ticket? {
         self.state.withLock { state in
+            state.ended.remove(id)
             guard let ticket = state.tickets[id], state.homes[ticket]?.isOwned == true else { return nil }
             state.tickets[id] = nil
             return ticket
         }
     }
+
+    /// The client of a connection has ended it, wherever it lives. The id is free.
+    /// - Returns: what is left of it here, even if it has only just come here.
+    func end(_ id: String) -> Ticket? {
+        self.state.withLock { state in
+            state.ended.insert(id)
+            return state.tickets.removeValue(forKey: id)
+        }
+    }
+
+    /// Remembers that its client has ended a connection of this node.
+    func remember(ended id: String) { self.state.withLock { $0.ended.insert(id) } }
 
     func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket]?.handle } }
 

@@ -1,6 +1,7 @@
 import Busbar
 import BusbarHub
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("Classic clients of several nodes without sticky sessions", .timeLimit(.minutes(3)))

@@ -5,6 +5,7 @@ import BusbarMemory
 import Logging
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 
 /// Several hub runtimes on one memory broker, each with a bus, a link that can be cut, and event loops of its own.

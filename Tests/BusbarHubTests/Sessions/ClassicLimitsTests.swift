@@ -1,6 +1,7 @@
 import BusbarHub
 import BusbarProtocol
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("What a classic client may cost", .timeLimit(.minutes(1)))

@@ -233,12 +233,12 @@ struct ClassicSessionTests {
     func foreignToken() async throws {
         try await Room.open { room in
             let token = room.runtime.groupsToken([HubGroup(hub: "TestHub", name: "g")], connectionID: "a")
-            for wrong in [token, "garbage", "", String(token.dropLast(2))] {
-                let peer = try await room.classic("b", kind: .reconnect(cursor: nil), token: wrong)
+            for (id, wrong) in zip(["b", "c", "d", "e"], [token, "garbage", "", String(token.dropLast(2))]) {
+                let peer = try await room.classic(id, kind: .reconnect(cursor: nil), token: wrong)
                 try await peer.call("toGroup", #"["g","leak"]"#)
                 try await peer.call("toCaller", #"["end"]"#)
                 #expect(try await peer.messages(until: #"["end"]"#) == [#"["end"]"#])
-                await room.runtime.classic.abort(id: "b")
+                await room.runtime.classic.abort(id: id)
                 while await peer.next() != nil {}
             }
         }

@@ -1,6 +1,7 @@
 import BusbarHub
 import BusbarServer
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("Classic clients over requests", .timeLimit(.minutes(3)))

@@ -2,6 +2,7 @@ import Busbar
 import BusbarHub
 import BusbarServer
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("Classic clients that come back", .timeLimit(.minutes(3)))
@@ -104,6 +105,26 @@ struct ReturningTests {
             while texts.last != #"{"R":"y","I":"8"}"# { texts.append(try await socket.receiveText()) }
             #expect(!texts.contains { $0.contains(#""I":"7""#) })
             #expect(diary.all.contains("held x"))
+        }
+    }
+
+    @Test(
+        "38 T11 a receive request that was on its way when the client aborted ends, at whichever node it arrives, without an event",
+        arguments: ClassicHTTPClient.Transport.allCases)
+    func receivesAfterAbort(transport: ClassicHTTPClient.Transport) async throws {
+        try await TestFarm.run(nodes: 3) { farm in
+            let client = try await ClassicHTTPClient.start(farm.nodes[0].server, transport)
+            #expect(try await client.abort().status == 200)
+            let ending = transport == .longPolling ? "poll" : "reconnect"
+            for node in farm.nodes {
+                let late = try await RawStream.open(
+                    node.server, "/signalr/\(ending)?\(client.query)\(client.place)&frameId=1")
+                _ = try await late.rest()
+                late.close()
+            }
+            client.close()
+            for node in farm.nodes { try await node.server.waitUntilNothingIsLeft() }
+            #expect(farm.events.filter { $0.hasPrefix("disconnected") } == ["disconnected stoppedByClient"])
         }
     }
 
