@@ -114,7 +114,7 @@ extension PostgresLink {
             "SELECT pg_backend_pid(), $1 IN (SELECT pg_listening_channels())", .text(channel))
         self.ask(question, of: listener, attempt: number) { rows in
             self.attempt.listensThroughPooler = rows.integer(0, 0) != listener.map { Int64($0.announcedBackend) }
-            listener?.mayPrepare = !self.attempt.listensThroughPooler
+            listener?.mayPrepare = self.trustsSessions && !self.attempt.listensThroughPooler
             guard rows.boolean(0, 1) == true else { return self.refusePooler(number) }
             self.ask(
                 self.calls.probe(self.attempt.nonce, app: self.attempt.app), of: self.attempt.requests, attempt: number

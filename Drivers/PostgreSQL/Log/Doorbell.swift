@@ -60,6 +60,8 @@ package struct BellReader {
     private static func bell(_ fields: [Substring], _ packed: ByteBuffer?) -> Doorbell? {
         guard let stream = UInt16(fields[0]), let epoch = UInt64(fields[1]),
             let first = UInt64(fields[2]), let last = UInt64(fields[3]), 0 < first, first <= last,
+            // Why: offsets are PostgreSQL's bigint, and anybody may notify.
+            last <= UInt64(Int64.max),
             let node = Int64(fields[4]), let incarnation = Int64(fields[5]), let sequence = Int64(fields[6])
         else { return nil }
         let mark = SeenMark(epoch: Epoch(epoch), offset: Offset(last), key: RecordKey(node, incarnation, sequence))

@@ -137,7 +137,7 @@ BEGIN
     SELECT * INTO head FROM heads h
         WHERE h.app = begin_epoch.app AND h.stream = begin_epoch.stream FOR UPDATE;
     IF FOUND AND head.epoch IS DISTINCT FROM ended
-        AND (seen_epoch < head.epoch OR (seen_epoch = head.epoch AND seen_place <= head.newest)) THEN
+        AND (seen_epoch > head.epoch OR (seen_epoch = head.epoch AND seen_place > head.newest)) IS NOT TRUE THEN
         RETURN head;
     END IF;
     -- Above everything that anybody remembers, and above what this very moment gave to an earlier life.
@@ -180,7 +180,7 @@ BEGIN
     -- One visit to the counter row, which stays locked from here on. In the rare case of a repetition it is set back.
     UPDATE heads h SET newest = h.newest + count
         WHERE h.app = append.app AND h.stream = append.stream
-            AND (seen_epoch < h.epoch OR (seen_epoch = h.epoch AND seen_place <= h.newest))
+            AND (seen_epoch > h.epoch OR (seen_epoch = h.epoch AND seen_place > h.newest)) IS NOT TRUE
         RETURNING h.* INTO head;
     IF NOT FOUND THEN
         head := begin_epoch(app, stream, seen_epoch, seen_place, NULL);
@@ -221,6 +221,10 @@ BEGIN
             UPDATE writers w SET sequence = final, place = head.newest, written_at = now()
                 WHERE w.app = append.app AND w.stream = append.stream
                     AND w.node = append.node AND w.incarnation = append.incarnation;
+            -- Upkeep may have removed the row of a writer that was quiet for long.
+            IF NOT FOUND THEN
+                INSERT INTO writers VALUES (app, stream, node, incarnation, final, head.newest, now());
+            END IF;
         END IF;
     END IF;
 
@@ -243,6 +247,10 @@ BEGIN
             SELECT string_agg(int4send(octet_length(r.bytes)) || r.bytes, NULL ORDER BY r.i) INTO riders
                 FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first;
         END IF;
+    END IF;
+    -- The server keeps notifications until its slowest listener has them, and refuses commits when there is no more room, everybody's.
+    IF octet_length(riders) > 5700 AND pg_notification_queue_usage() > 0.1 THEN
+        riders := NULL;
     END IF;
     IF riders IS NULL THEN
         nothing := pg_notify(channel, bell);

@@ -205,8 +205,10 @@ final class Connection {
             case PGRES_FATAL_ERROR:
                 let error = ServerError(result: result)
                 PQclear(result)
+                // Why not then: the statement is prepared, and it is its first run that failed.
+                let wasPrepared = self.awaited[0].answer != nil
                 self.awaited[0].answer = .failure(error)
-                self.failed(error, preparing: self.awaited[0].preparing)
+                self.failed(error, preparing: wasPrepared ? nil : self.awaited[0].preparing)
             default:
                 PQclear(result)
             }
