@@ -56,7 +56,8 @@ struct ClusterGuideTests {
             ("MOVED 3999 127.0.0.1:6381", HostPort(host: "127.0.0.1", port: 6_381)),
             ("MOVED 3999 ::1:6381", HostPort(host: "::1", port: 6_381)),
             ("MOVED 3999 :6381", HostPort(host: "asked", port: 6_381)),
-            ("MOVED 3999 127.0.0.1:0", nil), ("MOVED 3999 127.0.0.1", nil), ("MOVED", nil), ("ERR MOVED 1 a:2", nil),
+            ("MOVED 3999 127.0.0.1:0", nil), ("MOVED 3999 ?:6381", nil), ("MOVED 3999 127.0.0.1", nil), ("MOVED", nil),
+            ("ERR MOVED 1 a:2", nil),
         ] as [(String, HostPort?)])
     func moved(text: String, node: HostPort?) {
         let error = RedisServerError(text)

@@ -67,12 +67,12 @@ struct WireTests {
             ("LOADING Redis is loading the dataset in memory", .unreachable, true),
             ("MASTERDOWN Link with MASTER is down", .unreachable, true),
             ("CLUSTERDOWN The cluster is down", .unreachable, true),
-            ("TRYAGAIN later", .unreachable, true), ("NOAUTH Authentication required.", .unauthorized, false),
+            ("TRYAGAIN later", .overloaded, true), ("NOAUTH Authentication required.", .unauthorized, false),
             ("WRONGPASS invalid username-password pair", .unauthorized, false),
             ("NOPERM this user has no permissions", .unauthorized, false),
             ("ERR AUTH <password> called without any password configured", .unauthorized, false),
             ("DENIED Redis is running in protected mode", .unauthorized, false),
-            ("MOVED 3999 127.0.0.1:6381", .unreachable, true), ("ERR unknown command 'XADD'", .rejected, false),
+            ("MOVED 3999 127.0.0.1:6381", .overloaded, true), ("ERR unknown command 'XADD'", .rejected, false),
         ]
     )
     func errors(text: String, code: DriverError.Code, isTemporary: Bool) {

@@ -46,6 +46,7 @@ extension RedisConfiguration.HostPort {
             (1...65_535).contains(port)
         else { return nil }
         let host = text[..<colon]
+        guard host != "?" else { return nil }
         self.init(host: host.isEmpty ? asked : String(host), port: port)
     }
 }

@@ -34,9 +34,10 @@ package struct RedisServerError: Error, Hashable, Sendable {
             switch self.code {
             case "OOM", "MISCONF", "NOREPLICAS", "BUSY": (.overloaded, .retry(after: .milliseconds(250)))
             case "READONLY": (.overloaded, .retry(after: .milliseconds(250)))
-            case "MOVED": (.unreachable, .retry(after: .zero))
-            // ASK and TRYAGAIN: the slot is on its way to another node, which says MOVED once it is there.
-            case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK", "UNKILLABLE":
+            case "MOVED": (.overloaded, .retry(after: .zero))
+            // The slot is on its way to another node, which says MOVED once it is there.
+            case "ASK", "TRYAGAIN": (.overloaded, .retry(after: .milliseconds(100)))
+            case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "UNKILLABLE":
                 (.unreachable, .retry(after: .milliseconds(100)))
             case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED": (.unauthorized, .giveUp)
             case "ERR" where self.text.contains("max number of clients"):
