@@ -64,7 +64,13 @@ private struct HubDispatch<H: Hub>: Sendable {
             guard let method else { return .failed(misfit ?? HubFailure(.unknownMethod, "")) }
             return await method.invoke(invocation.arguments, invocation.rules, self.factory, call)
         }
-        let incoming = IncomingCall(hub: self.name, method: name, list: invocation.arguments, call: call)
+        let arguments: [JSONNode]
+        do throws(JSONCodingError) {
+            arguments = try invocation.arguments.nodes()
+        } catch {
+            return .failed(HubFailure(.argumentMismatch, "an argument can't be shown to modules: \(error.detail)"))
+        }
+        let incoming = IncomingCall(hub: self.name, method: name, arguments: arguments, call: call)
         do {
             let result = try await self.pipeline.incoming(incoming) {
                 guard let method else { throw misfit ?? HubFailure(.unknownMethod, "") }

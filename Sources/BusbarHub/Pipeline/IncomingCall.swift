@@ -14,18 +14,18 @@ public struct IncomingCall: Sendable {
     /// The state of a classic caller, to be read and changed as in a hub.
     public var callerState: CallerState { CallerState(exchange: self.call.exchange) }
 
-    private let list: CallArguments
+    /// All arguments as they came. A call with one that JSON has no words for is refused before modules or the hub see it, so
+    /// that nothing passes by a module.
+    public let arguments: [JSONNode]
+
     private let call: HubCall
 
-    init(hub: String, method: String, list: CallArguments, call: HubCall) {
+    init(hub: String, method: String, arguments: [JSONNode], call: HubCall) {
         self.hub = hub
         self.method = method
-        self.list = list
+        self.arguments = arguments
         self.call = call
     }
-
-    /// The arguments as they came, read anew at each use.
-    public var arguments: [JSONNode] { self.list.nodes }
 }
 
 /// What a call returned.

@@ -21,7 +21,7 @@ public struct OutgoingMessage: Sendable {
     private let list: ArgumentList
 
     /// The arguments, read anew at each use.
-    public var arguments: [JSONNode] { CallArguments.json(self.list).nodes }
+    public var arguments: [JSONNode] { (try? CallArguments.json(self.list).nodes()) ?? [] }
 
     init?(_ message: HubMessage) {
         guard case .call(let call) = message.body else { return nil }

@@ -21,6 +21,8 @@ public struct HubConfiguration: Hashable, Sendable {
         public var allowsStatefulReconnect = true
         /// How long a connection with stateful reconnect is kept while its client is away.
         public var reconnectTimeout: Duration = .seconds(15)
+        /// How many connections may be kept for clients that are away, on this node. One more ends when its link breaks.
+        public var absentLimit = 10_000
         /// Bytes that a connection with stateful reconnect may be sent and not acknowledge. Beyond them what it is sent waits, and
         /// counts towards ``HubConfiguration/outboundLimitBytes`` with the rest.
         public var statefulReconnectBufferBytes = 100_000
@@ -124,6 +126,7 @@ extension HubConfiguration {
             core.maximumReceiveMessageBytes ?? 1 > 0, "core.maximumReceiveMessageBytes", "must be above zero or absent")
         try require(core.clientResultTimeout > .zero, "core.clientResultTimeout", "must be above zero")
         try require(core.clientResultLimit > 0, "core.clientResultLimit", "must be above zero")
+        try require(core.absentLimit >= 0, "core.absentLimit", "must not be negative")
         try require(core.reconnectTimeout > .zero, "core.reconnectTimeout", "must be above zero")
         try require(
             core.statefulReconnectBufferBytes > 0, "core.statefulReconnectBufferBytes", "must be above zero")

@@ -292,7 +292,9 @@ extension HubRuntime: HubPublisher {
         case .refused(let code, let detail)?: throw HubSendError(HubSendError.Code(code), detail)
         case .done(let body)?:
             guard let answer = ClientAnswer(reading: body) else {
-                throw HubSendError(.notAccepted, "the node of the connection answered what this one can't read")
+                throw HubSendError(
+                    .notAccepted,
+                    "the node of the connection answered what this one can't read; run one release on all nodes")
             }
             return answer
         }

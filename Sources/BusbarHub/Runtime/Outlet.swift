@@ -48,4 +48,6 @@ package enum TransportClosing: Hashable, Sendable {
     case graceful
     /// The link broke, or the transport gave up on it.
     case lost
+    /// The peer broke the rules of the transport, and was told goodbye for good.
+    case failed
 }

@@ -16,7 +16,7 @@ final class RuntimeServices: Sendable {
     let groupsToken: GroupsToken
     let classicDirectory: ClassicDirectory
     let connections: LocalConnections
-    let coreReturns = CoreReturns()
+    let coreReturns: CoreReturns
     let nodes: NodeExchange
     private let draining = Atomic<Bool>(false)
 
@@ -28,6 +28,7 @@ final class RuntimeServices: Sendable {
         self.logger = logger
         self.groupsToken = GroupsToken(key: bus.configuration.farmKey ?? .generate())
         self.classicDirectory = ClassicDirectory(limit: configuration.classic.connectionLimit)
+        self.coreReturns = CoreReturns(limit: configuration.core.absentLimit)
         self.connections = LocalConnections(classic: self.classicDirectory)
         self.nodes = NodeExchange(
             bus: bus, name: configuration.nodeName, connections: self.connections, mailbox: self.mailbox, logger: logger

@@ -9,7 +9,7 @@ package struct ClientResults: Sendable {
         let isFromOwnCall: Bool
     }
 
-    private let limit: Int
+    package let limit: Int
     private var calls: [String: Call] = [:]
 
     package init(limit: Int) { self.limit = limit }

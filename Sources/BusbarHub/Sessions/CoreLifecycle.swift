@@ -213,7 +213,10 @@ package struct CoreLifecycle: Sendable {
         }
     }
 
-    package mutating func transportClosed(_ closing: TransportClosing, now: NIODeadline) -> [Effect] {
+    /// - Parameter mayWait: whether there is room to wait for a client that may come back.
+    package mutating func transportClosed(
+        _ closing: TransportClosing, mayWait: Bool = true, now: NIODeadline
+    ) -> [Effect] {
         switch self.state {
         case .ending, .ended:
             return []
@@ -221,7 +224,7 @@ package struct CoreLifecycle: Sendable {
             self.state = .ended
             return [.forget]
         case .connecting, .open:
-            if self.mayReturn, closing == .lost {
+            if self.mayReturn, mayWait, closing == .lost {
                 self.awaySince = self.awaySince ?? now
                 return []
             }

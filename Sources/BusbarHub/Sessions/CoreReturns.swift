@@ -4,6 +4,25 @@ import Synchronization
 /// The connections of this node whose clients may come back to them over a new transport channel.
 final class CoreReturns: Sendable {
     private let places = Mutex<[String: CoreReturn]>([:])
+    private let absent = Mutex(0)
+    private let limit: Int
+
+    /// - Parameter limit: how many of them may be without their client at a time.
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// A client went away. False if as many are away as may.
+    func beginAbsence() -> Bool {
+        self.absent.withLock { absent in
+            guard absent < self.limit else { return false }
+            absent += 1
+            return true
+        }
+    }
+
+    /// It is back, or not waited for any more.
+    func endAbsence() { self.absent.withLock { $0 -= 1 } }
 
     func add(_ id: String, _ place: CoreReturn) { self.places.withLock { $0[id] = place } }
 
@@ -104,6 +123,7 @@ extension ReturnedLink {
 
         func flush() {
             let frames = self.unflushed
+            guard !frames.isEmpty else { return }
             self.unflushed = []
             self.channel.perform { channel in
                 for frame in frames { channel.write(frame) }

@@ -9,7 +9,10 @@ extension CoreSession {
         if invocation.isFromOwnCall, self.work.isFull { return .refused(Self.blocked) }
         guard !self.results.isFull else {
             return .refused(
-                HubSendError(.overloaded, "as many calls wait for an answer of the client as may"))
+                HubSendError(
+                    .overloaded,
+                    "\(self.results.limit) calls wait for an answer of the client, as many as core.clientResultLimit allows"
+                ))
         }
         self.results.expect(
             ClientInvocation.id(for: key), for: key, isFromOwnCall: invocation.isFromOwnCall,
@@ -29,7 +32,9 @@ extension CoreSession {
     }
 
     func expireResults(now: NIODeadline) {
-        self.refuse(self.results.expire(now: now), HubSendError(.timedOut, "the client did not answer in time"))
+        self.refuse(
+            self.results.expire(now: now),
+            HubSendError(.timedOut, "the client did not answer within the call's timeout"))
     }
 
     func abandonResults() {

@@ -16,8 +16,22 @@ extension CoreSession {
         return resumption
     }
 
+    /// False if there is nothing to wait with, or no room.
+    func beginAbsence() -> Bool {
+        guard self.resumption != nil, !self.isAbsent else { return self.isAbsent }
+        self.isAbsent = self.runtime.services.coreReturns.beginAbsence()
+        return self.isAbsent
+    }
+
+    func endAbsence() {
+        guard self.isAbsent else { return }
+        self.isAbsent = false
+        self.runtime.services.coreReturns.endAbsence()
+    }
+
     /// The client can't come back any more.
     func forgetReturn() {
+        self.endAbsence()
         if self.resumption != nil {
             self.runtime.services.coreReturns.remove(self.context.id)
             self.resumption = nil
@@ -36,6 +50,7 @@ extension CoreSession {
         guard let resumption = self.resumption, self.lifecycle.cameBack(now: self.loop.eventLoop.now) else {
             return false
         }
+        self.endAbsence()
         let former = self.outlet
         self.outlet = link
         self.isOnFirstLink = false
@@ -67,7 +82,8 @@ extension CoreSession {
             return false
         case .sequence(let number):
             if !resumption.reception.sequenceReceived(number) {
-                self.end(.protocolViolated("Sequence ID greater than amount of messages we've received."))
+                let text = "Sequence ID greater than amount of messages we've received."
+                self.end(.protocolViolated("\(text) It is \(number)."))
             }
             return false
         case .invocation, .streamInvocation, .streamItem, .completion, .cancelInvocation:

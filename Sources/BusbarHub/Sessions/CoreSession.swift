@@ -36,6 +36,8 @@ package final class CoreSession {
     package internal(set) var isOnFirstLink = true
     /// What stateful reconnect keeps; nil unless the client asked for it.
     var resumption: Resumption?
+    /// Whether it is counted among those whose clients are away.
+    var isAbsent = false
     /// What lasts as long as the client may come back. Let go of when it may not any more.
     package var lease: AnyObject?
     var lifecycle: CoreLifecycle
@@ -104,8 +106,10 @@ package final class CoreSession {
     package func transportClosed(_ closing: TransportClosing) {
         if closing == .lost { self.runtime.services.transportBroke() }
         self.outlet = nil
-        let effects = self.lifecycle.transportClosed(closing, now: self.loop.eventLoop.now)
+        let mayWait = closing == .lost && self.beginAbsence()
+        let effects = self.lifecycle.transportClosed(closing, mayWait: mayWait, now: self.loop.eventLoop.now)
         if self.lifecycle.isAway { return self.clientWentAway() }
+        self.endAbsence()
         self.recipient?.outlet = nil
         self.recipient?.isListening = false
         self.perform(effects)

@@ -27,16 +27,22 @@ package enum CallArguments: Hashable, Sendable {
         }
     }
 
-    /// Every argument as any JSON, read anew; null for one that JSON has no words for.
-    package var nodes: [JSONNode] {
+    /// Every argument as any JSON, read anew.
+    /// - Throws: ``JSONCodingError`` that names the first argument that JSON has no words for.
+    package func nodes() throws(JSONCodingError) -> [JSONNode] {
         switch self {
-        case .json(let list):
-            var reader = list.makeReader()
-            return (0..<list.count).map { _ in (try? reader.next(JSONNode.self)) ?? .null }
-        case .messagePack(let list):
-            var reader = list.makeReader()
-            return (0..<list.count).map { _ in (try? reader.next(JSONNode.self)) ?? .null }
+        case .json(let list): try list.makeReader().rest(list.count)
+        case .messagePack(let list): try list.makeReader().rest(list.count)
         }
+    }
+}
+
+extension ArgumentReading {
+    fileprivate func rest(_ count: Int) throws(JSONCodingError) -> [JSONNode] {
+        var reader = self
+        var nodes: [JSONNode] = []
+        for _ in 0..<count { nodes.append(try reader.next(JSONNode.self)) }
+        return nodes
     }
 }
 
@@ -46,7 +52,7 @@ extension CallArguments {
         switch self {
         case .json(let list): JSONValueText(unchecked: list.bytes, marks: list.marks)
         case .messagePack:
-            (try? JSONValueText(encoding: self.nodes)) ?? JSONValueText(unchecked: ArgumentList.empty.bytes)
+            (try? JSONValueText(encoding: self.nodes())) ?? JSONValueText(unchecked: ArgumentList.empty.bytes)
         }
     }
 }

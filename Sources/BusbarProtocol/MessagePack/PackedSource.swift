@@ -30,8 +30,10 @@ final class PackedSource: ValueSource {
             var found = ObjectMembers()
             for _ in 0..<count {
                 let keyStart = scanner.offset
-                let key = try scanner.next()
-                let keyEnd = scanner.offset
+                var keyScanner = scanner
+                let key = try keyScanner.next()
+                // Why the whole of it: a key may be a container, whose elements are no members.
+                let keyEnd = try scanner.skipValue().upperBound
                 let value = ValuePosition(offset: UInt32(scanner.offset), depth: depth)
                 try scanner.skipValue()
                 switch key {

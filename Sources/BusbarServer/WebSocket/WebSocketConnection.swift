@@ -29,6 +29,7 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
     private var rest = ByteBuffer()
     private var phase = Phase.open
     private var isPeerGraceful = false
+    private var hasFailed = false
     private var isPaused = false
     private var isReadHeld = false
     private var isParsing = false
@@ -123,7 +124,7 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
         self.roster.remove(self)
         let session = self.session
         self.session = .refused
-        session.transportClosed(self.isPeerGraceful ? .graceful : .lost)
+        session.transportClosed(self.hasFailed ? .failed : self.isPeerGraceful ? .graceful : .lost)
     }
 
     // MARK: Frames of the peer
@@ -198,6 +199,7 @@ final class WebSocketConnection: ChannelDuplexHandler, RosterMember {
 
     private func fail(_ code: WebSocketCloseCode) {
         guard self.phase == .open else { return self.abandoned() }
+        self.hasFailed = true
         self.close(with: code, patience: .seconds(1))
         self.phase = .deaf
         self.rest = ByteBuffer()

@@ -119,6 +119,13 @@ struct PipelineTests {
         #expect(try await bench.call("add", "[2,2]").text == "4")
     }
 
+    @Test("a call with an argument that can't be shown to modules reaches neither them nor the hub")
+    func nothingPassesBy() async throws {
+        let bench = try self.bench(Scribe(name: "one", journal: self.journal))
+        #expect(try await bench.call("add", #"[1,{"hidden":1e999}]"#).failure?.kind == .argumentMismatch)
+        #expect(self.journal.entries == [])
+    }
+
     @Test("what a module throws before a call fails the call")
     func refusing() async throws {
         let bench = try self.bench(Decider(call: { _ in throw HubError("We are back at noon.") }))

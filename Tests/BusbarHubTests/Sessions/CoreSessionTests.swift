@@ -1,6 +1,7 @@
 import BusbarHub
 import BusbarProtocol
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("A core session", .timeLimit(.minutes(1)))

@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Connections that end, and what they leave behind", .timeLimit(.minutes(2)))

@@ -144,6 +144,13 @@ struct PackedValueTests {
         }
     }
 
+    @Test("a key that is a container is stepped over whole, so that what is in it is no member")
+    func containerKeys() throws {
+        struct Named: Decodable { let a: Int }
+        #expect(try self.read("82 92 01 02 03 a1 61 07", as: Named.self).a == 7)
+        #expect(try self.read("82 81 a1 61 08 03 a1 61 07", as: Named.self).a == 7)
+    }
+
     @Test("text that is not UTF-8 is refused where it is read")
     func invalidUTF8() {
         #expect(throws: JSONCodingError.self) { try self.read("a2 c3 28", as: String.self) }

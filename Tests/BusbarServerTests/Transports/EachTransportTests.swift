@@ -1,6 +1,7 @@
 import BusbarHub
 import BusbarServer
 import NIOCore
+import TestSupport
 import Testing
 
 /// Cases that hold for all four transports alike.
