@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "BusbarConformance", targets: ["BusbarConformance"]),
         .executable(name: "busbar", targets: ["BusbarTool"]),
         .executable(name: "busbar-sender", targets: ["BusbarSender"]),
+        .executable(name: "busbar-notices", targets: ["BusbarNotices"]),
     ],
     traits: [
         .default(enabledTraits: ["Redis", "PostgreSQL", "RabbitMQ"]),
@@ -131,6 +132,14 @@ let package = Package(
                 .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
             ],
             path: "Examples/Sender"
+        ),
+        .executableTarget(
+            name: "BusbarNotices",
+            dependencies: [
+                "Busbar", "BusbarDriver", "BusbarHub", "BusbarServer", .crypto, .logging, .lifecycle, .signals,
+                .target(name: "BusbarRedis", condition: .when(traits: ["Redis"])),
+            ],
+            path: "Examples/Notices"
         ),
         .executableTarget(
             name: "BusbarTool",

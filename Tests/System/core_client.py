@@ -27,11 +27,15 @@ ACKNOWLEDGED_TOGETHER = 10
 class CoreClient:
     """Connected when the initialiser returns; its socket is read by a thread of its own.
 
-    With `resumes` it asks for stateful reconnect and keeps what it sends until the server has acknowledged it.
+    With `resumes` it asks for stateful reconnect and keeps what it sends until the server has acknowledged it. An access
+    token is brought along in the query, as browsers do.
     """
 
-    def __init__(self, url, path="/chat", resumes=False, receive_bytes=None, negotiates_at=None):
+    def __init__(
+        self, url, path="/chat", resumes=False, receive_bytes=None, negotiates_at=None, access_token=None
+    ):
         self.url = url
+        self._access_token = access_token
         self._path = path
         self._receive_bytes = receive_bytes
         self._changed = threading.Condition()
@@ -67,11 +71,12 @@ class CoreClient:
 
     def _dial(self, url, first):
         """Opens a WebSocket, says `first` and begins to read."""
-        query = f"?{urllib.parse.urlencode({'id': self.token})}" if self.token else ""
+        query = {"id": self.token, "access_token": self._access_token}
+        query = urllib.parse.urlencode({name: value for name, value in query.items() if value})
         options = []
         if self._receive_bytes:
             options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_bytes)]
-        address = f"{url.replace('http', 'ws', 1)}{self._path}{query}"
+        address = f"{url.replace('http', 'ws', 1)}{self._path}?{query}"
         self._socket = websocket.create_connection(address, timeout=SECONDS, sockopt=options)
         self._socket.sock.settimeout(None)
         self._reader = threading.Thread(target=self._read, args=(self._socket.sock,), daemon=True)

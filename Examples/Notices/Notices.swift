@@ -1,0 +1,83 @@
+import Busbar
+import BusbarDriver
+import BusbarHub
+import BusbarServer
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+#if Redis
+import BusbarRedis
+#endif
+
+/// Notices for users: a server of one's own, with a hub, a check of who its clients are, and a backplane.
+///
+///     BUSBAR_KEY="a secret of the farm" busbar-notices redis://127.0.0.1:6379 9091
+///
+/// Any number of them may share the backplane. `BUSBAR_KEY` is the same for all: it signs what they hand out, and here also
+/// the tokens by which users are known, see ``SignedNames``.
+@main
+struct Notices {
+    static func main() async {
+        do {
+            try await Self.serve(Array(CommandLine.arguments.dropFirst()))
+        } catch let error as Usage {
+            Self.end(error.text, status: 64)
+        } catch {
+            Self.end("\(error)", status: 1)
+        }
+    }
+
+    private static func serve(_ arguments: [String]) async throws {
+        guard arguments.count == 2, let port = Int(arguments[1]) else {
+            throw Usage(text: "usage: busbar-notices BACKPLANE PORT")
+        }
+        guard let secret = ProcessInfo.processInfo.environment["BUSBAR_KEY"], secret.utf8.count >= 16 else {
+            throw Usage(text: "BUSBAR_KEY is missing or too short: a secret of at least 16 characters")
+        }
+        let names = SignedNames(secret: secret)
+        var configuration = ServerConfiguration()
+        configuration.port = port
+        configuration.authenticator = { request in try names.principal(of: request) }
+        let server = try BusbarServer(
+            bus: try Self.bus(arguments[0], secret: secret),
+            hubs: [.hub(NoticeHub.self, path: "/notices") { call in NoticeHub(call) }],
+            configuration: configuration,
+            logger: Self.logger
+        )
+        let bound = try await server.bind()
+        print("Busbar is listening on http://127.0.0.1:\(bound)")
+        fflush(nil)
+        let services = ServiceGroup(
+            services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: Self.logger)
+        try await services.run()
+    }
+
+    private static func bus(_ text: String, secret: String) throws -> Bus {
+        var configuration = BusConfiguration()
+        do throws(BackplaneURLError) {
+            var drivers = DriverRegistry()
+            #if Redis
+            try drivers.register(.redis)
+            #endif
+            let url = try BackplaneURL(text)
+            configuration.app = url.app ?? "notices"
+            configuration.streams = url.streams ?? 1
+            configuration.farmKey = FarmKey(secret: secret)
+            let driver = try drivers.makeDriver(for: url, app: configuration.app)
+            return Bus(driver: driver, configuration: configuration, logger: Self.logger)
+        } catch {
+            throw Usage(text: "\(error)")
+        }
+    }
+
+    private static let logger = Logger(label: "busbar-notices", factory: { StreamLogHandler.standardError(label: $0) })
+
+    private struct Usage: Error { let text: String }
+
+    private static func end(_ text: String, status: Int32) -> Never {
+        FileHandle.standardError.write(Data("busbar-notices: \(text)\n".utf8))
+        exit(status)
+    }
+}
