@@ -1,6 +1,6 @@
 """Adds up test results: `summary.py NAME=STATUS:FILE …`, FILE in the xUnit format, STATUS the exit status of the run.
 
-Prints a line for each run, and below it one for each backplane whose driver it put before the conformance kit. Ends with
+Prints a line for each run, then one for each backplane whose driver a run put before the conformance kit. Ends with
 `N passed, N failed, N skipped`. The exit status is 0 only if every run ended with 0, every run and every backplane had
 tests, and none failed or was skipped.
 """
@@ -67,6 +67,7 @@ def backplanes(cases):
 
 def main(arguments):
     totals = [0, 0, 0]
+    every = []
     for argument in arguments:
         name, _, run = argument.partition("=")
         status, _, path = run.partition(":")
@@ -77,9 +78,9 @@ def main(arguments):
             failed = 1
             remark = f" (the run ended with status {status} and reported no failed test: counted as one)"
         print(f"{name}: {words((passed, failed, skipped))}{remark}")
-        if name == "Swift":
-            failed += backplanes(cases)
         totals = [sum(pair) for pair in zip(totals, (passed, failed, skipped))]
+        every += cases
+    totals[1] += backplanes(every)
     passed, failed, skipped = totals
     print(f"{passed + failed} tests ran")
     print(words(totals))
