@@ -77,8 +77,8 @@ final class NodeExchange: Sendable {
     /// Who is alive, this node first.
     var members: [Membership.Member] { self.state.withLock { $0.membership.members } }
 
-    /// Whether there are other nodes.
-    var knowsOthers: Bool { self.state.withLock { $0.membership.members.count > 1 } }
+    /// Whether there are other nodes, or may be since not all are known so far.
+    var mayHaveOthers: Bool { self.state.withLock { $0.membership.members.count > 1 || !$0.membership.isSettled } }
 
     /// Whether every living node is known.
     var isSettled: Bool { self.state.withLock { $0.membership.isSettled } }

@@ -131,11 +131,14 @@ extension ClassicConnections {
 
     /// False if there is nothing to end: it is over, or another node has it.
     private func abort(_ id: String, _ ticket: ClassicDirectory.Ticket) async -> Bool {
+        let directory = self.directory
         let hasEnded = await withCheckedContinuation { continuation in
-            self.directory.perform(ticket) { session in
-                let isThere = session.map { !$0.state.lifecycle.isOver } ?? false
-                if isThere { session?.abort() }
-                continuation.resume(returning: isThere)
+            directory.perform(ticket) { session in
+                guard let session, !session.state.lifecycle.isOver else { return continuation.resume(returning: false) }
+                // Why before: its id is free from then on, and a request may be waiting for that.
+                directory.remember(ended: id)
+                session.abort()
+                continuation.resume(returning: true)
             }
         }
         if hasEnded { self.announceEnd(of: id) }
@@ -144,19 +147,23 @@ extension ClassicConnections {
 
     /// Tells all nodes that the client has ended a connection: a receive request of it may be on its way to any of them.
     ///
-    /// Why given up at last: by then whoever it came to has noticed by itself that the client is gone.
+    /// Why given up at last, and at once while too many wait for the broker: whoever it came to notices by itself, later, that
+    /// the client is gone.
     private func announceEnd(of id: String) {
-        self.directory.remember(ended: id)
-        let nodes = self.runtime.services.nodes
-        guard nodes.knowsOthers else { return }
+        let nodes = self.runtime.services.nodes, directory = self.directory
+        guard nodes.mayHaveOthers, directory.beginAnnouncing() else { return }
         let work = Work(context: nil) {
-            for _ in 0..<30 where !Task.isCancelled {
+            defer { directory.endAnnouncing() }
+            for _ in 0..<Self.announcements where !Task.isCancelled && directory.hasEnded(id) {
                 if await nodes.announceEnd(of: id) { return }
                 do { try await nodes.bus.time.clock.sleep(for: .seconds(1)) } catch { return }
             }
         }
-        self.runtime.services.mailbox.submit(work)
+        if !self.runtime.services.mailbox.submit(work) { directory.endAnnouncing() }
     }
+
+    /// How often the end of a connection is announced to a broker that doesn't take it.
+    private static let announcements = 30
 
     private func send(_ payload: ByteBuffer, _ ticket: ClassicDirectory.Ticket) async -> ClassicSend {
         await withCheckedContinuation { continuation in

@@ -39,10 +39,15 @@ package struct ClassicOpening: Sendable {
     }
 
     /// Where the client stands, if it says so.
-    var cursor: String? {
+    var cursor: String? { self.messageID.map { ClassicCursorText.cursor(in: $0) } }
+
+    /// Whether the client has not called `/start`, as far as the node knew that told it where it stands.
+    var isUnstarted: Bool { self.messageID.map { ClassicCursorText.isUnstarted($0) } ?? false }
+
+    private var messageID: String? {
         switch self.kind {
         case .connect: nil
-        case .reconnect(let cursor), .poll(let cursor): cursor?.isEmpty == false ? cursor : nil
+        case .reconnect(let text), .poll(let text): text?.isEmpty == false ? text : nil
         }
     }
 }
@@ -111,7 +116,7 @@ package struct ClassicConnections: Sendable {
         case .full: return channel.end(.goingAway)
         case .new(let ticket):
             let session = ClassicSession(self.runtime, handle, ticket, ClassicState(channel.opening, self.runtime))
-            if !isFirst || self.runtime.services.nodes.knowsOthers { self.announceMove(of: session, ticket) }
+            if !isFirst || self.runtime.services.nodes.mayHaveOthers { self.announceMove(of: session, ticket) }
             return session.open(channel)
         case .known(let known, let home): (ticket, previous) = (known, home)
         }

@@ -3,11 +3,30 @@ package enum ClassicCursorText {
     /// Longer ones are nobody's.
     package static let longestBytes = 8_192
 
+    /// Stands behind the cursors of a connection until `/start` is called.
+    ///
+    /// Why: a receive request may come to another node before `/start` comes to any. That node then knows that the connected
+    /// event is still to be run, and by it. No cursor of ours ends in it.
+    private static let unstartedMark: Character = "~"
+
+    /// What a client is told: a cursor of the bus, and whether its connection has been started.
+    package static func text(_ cursor: String, isUnstarted: Bool) -> String {
+        isUnstarted ? cursor + String(Self.unstartedMark) : cursor
+    }
+
+    /// The cursor of the bus in what a client was told.
+    package static func cursor(in text: String) -> String {
+        Self.isUnstarted(text) ? String(text.dropLast()) : text
+    }
+
+    package static func isUnstarted(_ text: String) -> Bool { text.last == Self.unstartedMark }
+
     /// Whether the text can't be a cursor: neither one of ours, nor one of another server of the protocol.
     ///
     /// What may be a cursor and isn't ours simply means "from now on"; that is decided by the bus.
     package static func isMalformed(_ text: String) -> Bool {
         if text.utf8.count > Self.longestBytes { return true }
+        let text = Self.cursor(in: text)
         if text.hasPrefix("d-") { return !Self.isReferenceCursor(text.dropFirst(2)) }
         return !text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
     }

@@ -32,8 +32,11 @@ final class ClassicDirectory: Sendable {
         var tickets: [String: Ticket] = [:]
         var homes: [Ticket: Home] = [:]
         var last: Ticket = 0
-        /// Connections that their clients have ended, on whatever node.
+        /// Connections that their clients have ended, on whatever node. Only `/connect` begins such a connection anew, and here
+        /// alone: of other claims nobody knows whether they were made before the end.
         var ended = RecentIDs(limit: 4_096)
+        /// How many of their ends wait for the broker to take them.
+        var announcing = 0
     }
 
     private let limit: Int
@@ -76,7 +79,6 @@ final class ClassicDirectory: Sendable {
     /// The log says that the connection lives here.
     func confirm(_ id: String) {
         self.state.withLock { state in
-            state.ended.remove(id)
             if let ticket = state.tickets[id] { state.homes[ticket]?.isOwned = true }
         }
     }
@@ -85,7 +87,6 @@ final class ClassicDirectory: Sendable {
     /// - Returns: what is left of it here; nil also when it has come back here since, which the log is about to say.
     func release(_ id: String) -> Ticket? {
         self.state.withLock { state in
-            state.ended.remove(id)
             guard let ticket = state.tickets[id], state.homes[ticket]?.isOwned == true else { return nil }
             state.tickets[id] = nil
             return ticket
@@ -101,8 +102,24 @@ final class ClassicDirectory: Sendable {
         }
     }
 
-    /// Remembers that its client has ended a connection of this node.
+    /// Remembers that its client ends a connection of this node. To be called before it is over.
     func remember(ended id: String) { self.state.withLock { $0.ended.insert(id) } }
+
+    /// Whether its client has ended the connection, as far as is remembered, and it has not begun anew here.
+    func hasEnded(_ id: String) -> Bool { self.state.withLock { $0.ended.contains(id) } }
+
+    /// An end is about to be announced. False if as many as may be are.
+    func beginAnnouncing() -> Bool {
+        self.state.withLock { state in
+            guard state.announcing < Self.announcingLimit else { return false }
+            state.announcing += 1
+            return true
+        }
+    }
+
+    func endAnnouncing() { self.state.withLock { $0.announcing -= 1 } }
+
+    private static let announcingLimit = 1_000
 
     func home(of ticket: Ticket) -> LoopHandle? { self.state.withLock { $0.homes[ticket]?.handle } }
 

@@ -69,6 +69,9 @@ package struct ClassicLifecycle: Sendable {
 
     private enum Connected: Sendable {
         case not
+        /// Another node had the connection, and told its client before `/start` was called there. Whoever is called now runs the
+        /// event.
+        case perhaps(until: NIODeadline)
         case running
         case done
         case failed
@@ -107,12 +110,25 @@ package struct ClassicLifecycle: Sendable {
         }
     }
 
+    /// Whether the client may not have called `/start`.
+    package var isUnstarted: Bool {
+        switch self.connected {
+        case .not, .perhaps: true
+        case .running, .done, .failed: false
+        }
+    }
+
+    /// Longer than clients take from their init message to `/start`.
+    private static let startPatience = TimeAmount.seconds(30)
+
     // MARK: Channels
 
     /// A receive channel opens; it replaces the one that is open, of which no event tells.
-    /// - Parameter isPolling: whether it is a long poll, which has its time however alive it is.
+    /// - Parameters:
+    ///   - isPolling: whether it is a long poll, which has its time however alive it is.
+    ///   - isUnstarted: whether the client says that, where it was before, it was not known to have called `/start`.
     package mutating func channelOpened(
-        _ channel: Channel, _ opening: Opening, isPolling: Bool = false, now: NIODeadline
+        _ channel: Channel, _ opening: Opening, isPolling: Bool = false, isUnstarted: Bool = false, now: NIODeadline
     ) -> [Effect] {
         guard !self.isOver else { return [] }
         self.isPolling = isPolling
@@ -127,11 +143,11 @@ package struct ClassicLifecycle: Sendable {
             return self.legacyConnect()
         case .reconnect:
             // Why: the connected event ran where the client was before, so this node never runs it.
-            if isNew { self.connected = .done }
+            if isNew { self.connected = isUnstarted ? .perhaps(until: now + Self.startPatience) : .done }
             self.isInitDue = false
             return [.catchUp, .runReconnected]
         case .poll:
-            if isNew { self.connected = .done }
+            if isNew { self.connected = isUnstarted ? .perhaps(until: now + Self.startPatience) : .done }
             // Why: the event may have ended while the client was between two polls.
             guard self.isInitDue, case .done = self.connected else { return [.catchUp] }
             self.isInitDue = false
@@ -141,7 +157,7 @@ package struct ClassicLifecycle: Sendable {
 
     private mutating func legacyConnect() -> [Effect] {
         switch self.connected {
-        case .not:
+        case .not, .perhaps:
             self.isInitDue = true
             self.connected = .running
             return [.runConnected]
@@ -166,7 +182,7 @@ package struct ClassicLifecycle: Sendable {
     package mutating func startRequested() -> [Effect] {
         guard !self.isOver else { return [.answerStart(succeeded: false)] }
         switch self.connected {
-        case .not:
+        case .not, .perhaps:
             self.connected = .running
             return [.runConnected]
         case .running:
@@ -253,6 +269,7 @@ package struct ClassicLifecycle: Sendable {
 
     /// Called about once a second.
     package mutating func tick(now: NIODeadline) -> [Effect] {
+        if case .perhaps(let until) = self.connected, now >= until { self.connected = .done }
         switch self.state {
         case .live(_, let since):
             let isTimed = self.isPolling || self.timeouts.keepAlive == nil

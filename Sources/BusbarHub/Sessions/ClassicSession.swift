@@ -63,7 +63,8 @@ final class ClassicSession {
             }
         self.perform(
             self.state.lifecycle.channelOpened(
-                channel.number, kind, isPolling: channel.framing == .longPolling, now: self.now))
+                channel.number, kind, isPolling: channel.framing == .longPolling, isUnstarted: opening.isUnstarted,
+                now: self.now))
         self.state.isKnown = true
         if self.state.queue.isFull { self.pauseReading() }
         channel.attached(to: self)
@@ -109,6 +110,7 @@ final class ClassicSession {
     /// Whether what it is sent differs from what others are sent.
     var takesBundles: Bool {
         self.catchUp != nil || self.state.isTokenDue || self.channel?.opening.callback != nil
+            || self.state.lifecycle.isUnstarted
     }
 
     private func register(transport: ConnectionTransport, channel: ClassicChannel?) {
@@ -166,7 +168,7 @@ final class ClassicSession {
         guard let channel = self.channel, channel.framing == .longPolling, channel.isOpen, !channel.isAnswered,
             ending == .normal || ending == .goingAway
         else { return }
-        var envelope = ClassicEnvelope(cursor: self.placeOfClient(on: channel))
+        var envelope = self.envelope(at: self.placeOfClient(on: channel))
         envelope.isTerminating = self.runtime.services.isDraining
         envelope.longPollDelayMilliseconds = self.runtime.services.longPollDelayMilliseconds
         channel.isAnswered = true
@@ -190,9 +192,13 @@ final class ClassicSession {
         if self.isClogged { self.pauseReading() }
     }
 
+    private func envelope(at cursor: String) -> ClassicEnvelope {
+        ClassicEnvelope(cursor: ClassicCursorText.text(cursor, isUnstarted: self.state.lifecycle.isUnstarted))
+    }
+
     /// An envelope with these elements and whatever the client has to be told besides.
     func sendEnvelope(_ elements: [ByteBuffer] = [], cursor: String, isInitialized: Bool = false) {
-        var envelope = ClassicEnvelope(cursor: cursor)
+        var envelope = self.envelope(at: cursor)
         envelope.isInitialized = isInitialized
         if self.state.isTokenDue {
             envelope.groupsToken = self.runtime.services.groupsToken.seal(self.state.groups, connectionID: self.id)
@@ -228,7 +234,7 @@ final class ClassicSession {
     }
 
     private func dismiss() {
-        var envelope = ClassicEnvelope(cursor: self.loop.cursor)
+        var envelope = self.envelope(at: self.loop.cursor)
         // Why both: clients of 2.4 and later obey the one, older ones the other.
         envelope.isAborted = true
         envelope.error = "The server ended this connection."

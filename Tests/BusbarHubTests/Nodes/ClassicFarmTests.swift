@@ -39,6 +39,33 @@ struct ClassicFarmTests {
         }
     }
 
+    @Test("38: the connected event runs once, also when the next receive request came elsewhere before /start")
+    func startAfterMove() async throws {
+        try await RoomFarm.open(nodes: 3) { farm in
+            let peer = try await farm.rooms[0].classic("k")
+            let cursor = try await peer.envelope().cursor
+            let moved = try await farm.rooms[1].classic("k", kind: .poll(cursor: cursor))
+            try await farm.wait(on: [0]) { $0.runtime.hasClassic("k") == false }
+            for room in [farm.rooms[2], farm.rooms[0]] {
+                #expect(await room.runtime.classic.start(id: "k") == .started)
+            }
+            #expect(farm.rooms.map { $0.journal.count("connected k") } == [0, 1, 0])
+            try await moved.call("toCaller", #"["end"]"#)
+            #expect(try await moved.messages(until: #"["end"]"#) == [#"["end"]"#])
+        }
+    }
+
+    @Test("38: a client whose /start came before its next receive request is not connected again where that came")
+    func startBeforeMove() async throws {
+        try await RoomFarm.open(nodes: 2) { farm in
+            let (_, cursor) = try await farm.rooms[0].started("k")
+            let moved = try await farm.rooms[1].classic("k", kind: .poll(cursor: cursor))
+            try await moved.call("toCaller", #"["end"]"#)
+            #expect(try await moved.messages(until: #"["end"]"#) == [#"["end"]"#])
+            #expect(farm.rooms.map { $0.journal.count("connected k") } == [1, 0])
+        }
+    }
+
     @Test(
         "/send on another node runs the call on the node of the connection and returns its result, its error or nothing"
     )

@@ -52,6 +52,20 @@ struct ClassicLifecycleTests {
         expect(life.channelOpened(3, .poll, isPolling: true, now: self.start) == [.catchUp])
     }
 
+    @Test("38: who comes from a node that knew of no /start is connected here when it calls that, within half a minute")
+    func unstarted() {
+        var life = ClassicLifecycle(timeouts: .init())
+        expect(life.channelOpened(1, .poll, isUnstarted: true, now: self.start) == [.catchUp])
+        #expect(life.isUnstarted)
+        var other = life
+        expect(life.startRequested() == [.runConnected])
+        #expect(!life.isUnstarted)
+        expect(life.startRequested() == [])
+        _ = other.tick(now: self.start + .seconds(30))
+        #expect(!other.isUnstarted)
+        expect(other.startRequested() == [.answerStart(succeeded: true)])
+    }
+
     @Test("a reconnect catches up, runs its event, and sends no init; an unknown id never runs the connected event")
     func reconnect() {
         var life = ClassicLifecycle(timeouts: .init())
