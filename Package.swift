@@ -94,7 +94,7 @@ let package = Package(
             ],
             path: "Drivers/PostgreSQL",
             exclude: ["CLibPQ"],
-            resources: [.embedInCode("Schema/Version1.sql")]
+            resources: [.embedInCode("Schema/Schema.sql")]
         ),
         .target(
             name: "BusbarFaults",
@@ -206,7 +206,7 @@ let package = Package(
         .testTarget(
             name: "BusbarTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", .nioCore, .logging, .deque,
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarMemory", "TestSupport", .nioCore, .logging, .deque,
             ]
         ),
         .testTarget(

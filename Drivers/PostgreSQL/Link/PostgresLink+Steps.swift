@@ -79,6 +79,12 @@ extension PostgresLink {
                 + "use a newer Busbar, or another schema"
             return self.refuseSchema(remedy, attempt: number)
         }
+        if version < Schema.version {
+            let remedy =
+                "it has version \(version), of an earlier Busbar, and this build needs \(Schema.version): name another with "
+                + "?schema=, or stop all nodes, see that its outbox is empty, and DROP SCHEMA ... CASCADE"
+            return self.refuseSchema(remedy, attempt: number)
+        }
         if isLogged != self.configuration.isLogged {
             let remedy =
                 "its tables are \(isLogged ? "logged" : "unlogged"): "

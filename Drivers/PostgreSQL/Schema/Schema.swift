@@ -1,11 +1,13 @@
 /// Busbar's tables and functions in a database: which version this build knows, and how they come to be.
 enum Schema {
-    /// The newest version that this build knows, and the only one it works with.
-    static let version = 1
+    /// The version that this build makes, and the only one it works with: what ``schema_facts`` answers.
+    ///
+    /// It grows with every change of the tables, of the functions or of what they say through `NOTIFY`.
+    static let version = 2
 
     /// What creates the whole schema, as an operator would run it.
     static func text(named name: String, isLogged: Bool) -> String {
-        String(decoding: PackageResources.Version1_sql, as: UTF8.self)
+        String(decoding: PackageResources.Schema_sql, as: UTF8.self)
             .replacing("{schema}", with: name.asIdentifier)
             .replacing("{persistence}", with: isLogged ? "" : "UNLOGGED")
             .replacing("{logged}", with: isLogged ? "true" : "false")

@@ -28,7 +28,7 @@ struct PostgresSchemaTests {
         #expect(throws: (any Error).self) { try server.sql("SELECT * FROM busbar.log", user: "node") }
     }
 
-    @Test("a newer schema, one that isn't ours and one of the other durability are refused by name")
+    @Test("a newer schema, an older one, one that isn't ours and one of the other durability are refused by name")
     func refusedSchemas() async throws {
         let server = try await PostgresServer.started()
         try await withNode(try server.configuration()) { _, _ in }
@@ -39,7 +39,13 @@ struct PostgresSchemaTests {
                 + "LANGUAGE sql AS 'SELECT 99, false'")
         let newer = await reasonForGivingUp(try server.configuration())
         #expect(newer?.code == .rejected && newer?.recovery == .giveUp)
-        #expect(newer?.detail.contains("version 99") == true && newer?.detail.contains("up to 1") == true)
+        #expect(newer?.detail.contains("version 99") == true && newer?.detail.contains("up to 2") == true)
+        try server.sql(
+            "CREATE OR REPLACE FUNCTION busbar.schema_facts(OUT version int, OUT is_logged boolean) "
+                + "LANGUAGE sql AS 'SELECT 1, false'")
+        let older = await reasonForGivingUp(try server.configuration())
+        #expect(older?.code == .rejected && older?.recovery == .giveUp)
+        #expect(older?.detail.contains("version 1") == true && older?.detail.contains("DROP SCHEMA") == true)
         try server.sql("CREATE SCHEMA theirs; CREATE TABLE theirs.apps (a int)")
         let foreign = await reasonForGivingUp(try server.configuration(query: "&schema=theirs"))
         #expect(foreign?.code == .rejected && foreign?.detail.contains("?schema=") == true)

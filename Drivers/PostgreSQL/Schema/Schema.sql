@@ -1,4 +1,4 @@
--- Version 1 of Busbar's schema. {schema} stands for its quoted name, {persistence} for UNLOGGED or nothing.
+-- Version 2 of Busbar's schema. {schema} stands for its quoted name, {persistence} for UNLOGGED or nothing.
 --
 -- Nodes call functions and touch no table, so a role needs USAGE on the schema and EXECUTE on its functions, nothing else.
 -- The functions run with the rights of the schema's owner and find names in this schema only. Those that read the log insist on
@@ -79,7 +79,7 @@ CREATE SEQUENCE {schema}.outbox_places;
 -- What this schema is. Nodes of any version ask for it first, so it stays as it is in all later ones. A function and no table, so
 -- that it outlives whatever happens to the data.
 CREATE FUNCTION {schema}.schema_facts(OUT version int, OUT is_logged boolean)
-LANGUAGE sql IMMUTABLE AS $$ SELECT 1, {logged} $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT 2, {logged} $$;
 
 -- ---- apps ------------------------------------------------------------------------------------------------------------
 
