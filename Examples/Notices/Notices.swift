@@ -13,10 +13,10 @@ import BusbarRedis
 
 /// Notices for users: a server of one's own, with a hub, a check of who its clients are, and a backplane.
 ///
-///     BUSBAR_KEY="a secret of the farm" busbar-notices redis://127.0.0.1:6379 9091
+///     BUSBAR_KEY="the farm's own secret" NOTICES_KEY="what tokens are signed with" busbar-notices redis://127.0.0.1:6379 9091
 ///
-/// Any number of them may share the backplane. `BUSBAR_KEY` is the same for all: it signs what they hand out, and here also
-/// the tokens by which users are known, see ``SignedNames``.
+/// Any number of them may share the backplane, with the same keys: nodes seal with `BUSBAR_KEY` what they hand out, and whoever
+/// knows users signs their tokens with `NOTICES_KEY`, see ``SignedNames``.
 @main
 struct Notices {
     static func main() async {
@@ -33,15 +33,13 @@ struct Notices {
         guard arguments.count == 2, let port = Int(arguments[1]) else {
             throw Usage(text: "usage: busbar-notices BACKPLANE PORT")
         }
-        guard let secret = ProcessInfo.processInfo.environment["BUSBAR_KEY"], secret.utf8.count >= 16 else {
-            throw Usage(text: "BUSBAR_KEY is missing or too short: a secret of at least 16 characters")
-        }
-        let names = SignedNames(secret: secret)
+        let farmSecret = try Self.secret("BUSBAR_KEY")
+        let names = SignedNames(secret: try Self.secret("NOTICES_KEY"))
         var configuration = ServerConfiguration()
         configuration.port = port
         configuration.authenticator = { request in try names.principal(of: request) }
         let server = try BusbarServer(
-            bus: try Self.bus(arguments[0], secret: secret),
+            bus: try Self.bus(arguments[0], secret: farmSecret),
             hubs: [.hub(NoticeHub.self, path: "/notices") { call in NoticeHub(call) }],
             configuration: configuration,
             logger: Self.logger
@@ -52,6 +50,13 @@ struct Notices {
         let services = ServiceGroup(
             services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: Self.logger)
         try await services.run()
+    }
+
+    private static func secret(_ variable: String) throws -> String {
+        guard let text = ProcessInfo.processInfo.environment[variable], text.utf8.count >= 16 else {
+            throw Usage(text: "\(variable) is missing or too short: a secret of at least 16 characters")
+        }
+        return text
     }
 
     private static func bus(_ text: String, secret: String) throws -> Bus {

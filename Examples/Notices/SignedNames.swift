@@ -16,7 +16,8 @@ struct SignedNames: Sendable {
     /// Who sends a request: the token comes in the header, or in the query where a browser can set no header.
     /// - Throws: ``AccessDenied`` without a token that was made with the secret.
     func principal(of request: ConnectionRequest) throws -> Principal? {
-        guard let token = Self.bearerToken(request) ?? request.query["access_token"], let dot = token.lastIndex(of: "."),
+        guard let token = Self.bearerToken(request) ?? request.query["access_token"],
+            let dot = token.lastIndex(of: "."),
             let code = Self.bytes(hexadecimal: token[token.index(after: dot)...])
         else { throw AccessDenied.unauthenticated }
         let name = String(token[..<dot])
@@ -33,14 +34,19 @@ struct SignedNames: Sendable {
         return String(words[1])
     }
 
+    /// Nil unless they are 64 lower-case digits, so that a token has one spelling.
     private static func bytes(hexadecimal digits: Substring) -> [UInt8]? {
-        var digits = digits
-        var bytes: [UInt8] = []
-        while !digits.isEmpty {
-            guard let byte = UInt8(digits.prefix(2), radix: 16) else { return nil }
-            bytes.append(byte)
-            digits = digits.dropFirst(2)
+        let digits = digits.utf8.map { digit -> UInt8? in
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+            default: nil
+            }
         }
-        return bytes
+        guard digits.count == 2 * SHA256.byteCount else { return nil }
+        return stride(from: 0, to: digits.count, by: 2).reduce(into: [UInt8]?([])) { bytes, index in
+            guard let high = digits[index], let low = digits[index + 1] else { return bytes = nil }
+            bytes?.append(high << 4 | low)
+        }
     }
 }

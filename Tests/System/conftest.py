@@ -1,6 +1,5 @@
 import pathlib
 import shutil
-import signal
 import tempfile
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from browser import Page, open_browser
 from classic_page import ClassicPage
 from postgres_server import Postgres
-from processes import Client, Farm, Server
+from processes import Client, Farm, Server, stop_all
 from rabbit_server import Rabbit
 from redis_server import Redis
 
@@ -95,9 +94,7 @@ def start_farm():
         return farms[-1]
 
     yield start_farm
-    for farm in farms:
-        if farm.child.poll() is None:
-            assert farm.stop() == 0
+    stop_all(farms)
 
 
 @pytest.fixture
@@ -115,10 +112,7 @@ def start_nodes(redis):
         return list(nodes)
 
     yield start_nodes
-    for node in nodes:
-        if node.child.poll() is None:
-            node.child.send_signal(signal.SIGCONT)
-            assert node.stop() == 0
+    stop_all(nodes)
 
 
 @pytest.fixture

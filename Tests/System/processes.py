@@ -119,6 +119,22 @@ class Service(Process):
             raise AssertionError(f"still running {END_SECONDS} s after signal {number}: {self.lines}") from None
 
 
+def stop_all(services):
+    """Has all that still run stop, also if one of them doesn't do it well; then fails with those that didn't."""
+    wrong = []
+    for service in services:
+        if service.child.poll() is not None:
+            continue
+        try:
+            # Why CONT: a test may have left it paused.
+            service.child.send_signal(signal.SIGCONT)
+            if (status := service.stop()) != 0:
+                wrong.append(f"status {status} of {service.errors_path}")
+        except AssertionError as error:
+            wrong.append(str(error))
+    assert not wrong, wrong
+
+
 class Server(Service):
     """`busbar serve` on a port of 127.0.0.1, listening when the initialiser returns. Port 0 is any free one."""
 

@@ -10,19 +10,21 @@ import pytest
 import websocket
 
 from core_client import CoreClient
-from processes import BUSBAR, END_SECONDS, ENVIRONMENT, START_SECONDS, Server, Service, eventually
+from processes import BUSBAR, END_SECONDS, ENVIRONMENT, START_SECONDS, Server, Service, eventually, stop_all
 from test_farm import wait_for_readiness
 from test_nodes import NOTICE_SECONDS, nodes_known_to
 
 NOTICES = os.path.join(os.path.dirname(BUSBAR), "busbar-notices")
+#: What the tokens of users are signed with, and what the nodes share.
 KEY = "a key of the tests' own"
+FARM = {"BUSBAR_KEY": "what the nodes of the tests share"}
 
 
 class NoticeServer(Service):
     """`busbar-notices` on a free port, listening when the initialiser returns."""
 
     def __init__(self, backplane):
-        super().__init__("notices", [NOTICES, backplane, "0"], BUSBAR_KEY=KEY)
+        super().__init__("notices", [NOTICES, backplane, "0"], NOTICES_KEY=KEY, **FARM)
         try:
             self.url, self.port = self.wait_until(Server._address, START_SECONDS, "address printed")
         except AssertionError:
@@ -40,15 +42,14 @@ def start_notices(redis):
     nodes = []
 
     def start_notices(count):
-        nodes.extend(NoticeServer(redis.url) for _ in range(count))
+        for _ in range(count):
+            nodes.append(NoticeServer(redis.url))
         for node in nodes:
             eventually(lambda: len(nodes_known_to(node)) == count, f"{count} nodes at {node.url}", NOTICE_SECONDS)
         return list(nodes)
 
     yield start_notices
-    for node in nodes:
-        if node.child.poll() is None:
-            assert node.stop() == 0
+    stop_all(nodes)
 
 
 @pytest.fixture
@@ -140,7 +141,10 @@ def test_N_43_each_connection_of_a_user_hears_a_message_once_and_the_rest_when_o
     ]
 
 
-@pytest.mark.parametrize("wrong", [None, "ada", "ada.", "ada.00", "ada.zz", token("ada", "another key"), token("lin")[3:]])
+@pytest.mark.parametrize(
+    "wrong",
+    [None, "ada", "ada.", "ada.00", "ada.zz", token("ada", "another key"), token("lin")[3:], token("ada").upper()],
+)
 def test_whoever_has_no_token_of_the_farm_is_refused(wrong, start_notices):
     [node] = start_notices(1)
     with pytest.raises(websocket.WebSocketBadStatusException) as refused:
@@ -153,7 +157,7 @@ def test_whoever_has_no_token_of_the_farm_is_refused(wrong, start_notices):
     [
         ([], KEY, "usage: busbar-notices BACKPLANE PORT"),
         (["memory:", "9"], KEY, "memory"),
-        (["redis://127.0.0.1", "0"], "short", "BUSBAR_KEY"),
+        (["redis://127.0.0.1", "0"], "short", "NOTICES_KEY"),
         (["redis://127.0.0.1", "70000"], KEY, "port 70000"),
     ],
 )
@@ -163,7 +167,7 @@ def test_what_cannot_be_is_one_line_and_a_status(arguments, key, said):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        env={**ENVIRONMENT, "BUSBAR_KEY": key},
+        env={**ENVIRONMENT, **FARM, "NOTICES_KEY": key},
         timeout=END_SECONDS,
     )
     assert done.returncode in (1, 64) and len(done.stderr.splitlines()) == 1 and said in done.stderr, done.stderr
