@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("Model")
@@ -6,7 +7,7 @@ struct ModelTests {
     /// `BUSBAR_SEED=n` replays the schedule n alone.
     private static let replay = ProcessInfo.processInfo.environment["BUSBAR_SEED"].flatMap { UInt64($0) }
     private static let schedules: UInt64 = 10_000
-    private static let firstSeed = ModelTests.replay ?? UInt64.random(in: 0...UInt64(UInt32.max))
+    private static let firstSeed = ModelTests.replay ?? FuzzSeed.current
 
     @Test(
         "published = delivered + reported, in order, without repeats, in 10 000 random schedules",
