@@ -251,7 +251,7 @@ for target in package.targets where target.type != .system {
         .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     ]
     // Why not always: a newer compiler's new warning would keep people from building.
-    if Context.environment["BUSBAR_STRICT"] == "1" {
+    if Context.environment["WARNINGS_ARE_ERRORS"] == "1" {
         target.swiftSettings?.append(.treatAllWarnings(as: .error))
     }
 }
