@@ -6,8 +6,8 @@ import NIOSSL
 
 /// Makes connections that only the right server can read, as `rediss://` asks for.
 ///
-/// The server's certificate is always verified: its chain up to a trusted authority, and its name, or its address where
-/// the server is named by one. What doesn't fit ends the connection before a password is sent.
+/// The server's certificate is always verified: its chain up to a trusted authority, and that it is for the name that is
+/// asked for or for the address that was connected to. What doesn't fit ends the connection before a password is sent.
 struct RedisTLS: Sendable {
     private let context: NIOSSLContext
     private let serverName: String?
