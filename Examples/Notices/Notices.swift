@@ -53,25 +53,23 @@ struct Notices {
     }
 
     private static func secret(_ variable: String) throws -> String {
-        guard let text = ProcessInfo.processInfo.environment[variable], text.utf8.count >= 16 else {
-            throw Usage(text: "\(variable) is missing or too short: a secret of at least 16 characters")
+        let least = FarmKey.smallestSecretBytes
+        guard let text = ProcessInfo.processInfo.environment[variable], text.utf8.count >= least else {
+            throw Usage(text: "\(variable) is missing or too short: a secret of at least \(least) bytes")
         }
         return text
     }
 
-    private static func bus(_ text: String, secret: String) throws -> Bus {
+    private static func bus(_ url: String, secret: String) throws -> Bus {
         var configuration = BusConfiguration()
+        configuration.app = "notices"
+        configuration.farmKey = FarmKey(secret: secret)
         do throws(BackplaneURLError) {
             var drivers = DriverRegistry()
             #if Redis
             try drivers.register(.redis)
             #endif
-            let url = try BackplaneURL(text)
-            configuration.app = url.app ?? "notices"
-            configuration.streams = url.streams ?? 1
-            configuration.farmKey = FarmKey(secret: secret)
-            let driver = try drivers.makeDriver(for: url, app: configuration.app)
-            return Bus(driver: driver, configuration: configuration, logger: Self.logger)
+            return try Bus(BackplaneURL(url), drivers: drivers, configuration: configuration, logger: Self.logger)
         } catch {
             throw Usage(text: "\(error)")
         }

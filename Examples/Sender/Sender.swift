@@ -45,19 +45,14 @@ struct Sender {
         }
     }
 
-    private static func bus(_ text: String) throws -> Bus {
-        var configuration = BusConfiguration()
+    private static func bus(_ url: String) throws -> Bus {
         do throws(BackplaneURLError) {
             var drivers = DriverRegistry()
             #if Redis
             try drivers.register(.redis)
             #endif
-            let url = try BackplaneURL(text)
-            // Must be what the nodes use: an app is a namespace on the broker.
-            configuration.app = url.app ?? "busbar"
-            configuration.streams = url.streams ?? 1
-            let driver = try drivers.makeDriver(for: url, app: configuration.app)
-            return Bus(driver: driver, configuration: configuration, logger: Self.logger)
+            // The app and the number of streams must be what the nodes use: an app is a namespace on the broker.
+            return try Bus(BackplaneURL(url), drivers: drivers, logger: Self.logger)
         } catch {
             throw Usage(text: "\(error)")
         }

@@ -18,16 +18,19 @@ public struct OutgoingMessage: Sendable {
     public let target: Target
     /// Connections of the target that do not get the message.
     public let exceptions: [String]
-    private let list: ArgumentList
+    public let arguments: [JSONNode]
 
-    /// The arguments, read anew at each use.
-    public var arguments: [JSONNode] { (try? CallArguments.json(self.list).nodes()) ?? [] }
-
-    init?(_ message: HubMessage) {
+    /// Nil for what isn't a call of clients' methods.
+    /// - Throws: ``HubSendError`` `argumentNotEncodable` for an argument that can't be shown, so that nothing passes by a module.
+    init?(_ message: HubMessage) throws(HubSendError) {
         guard case .call(let call) = message.body else { return nil }
         self.hub = message.hub
         self.method = call.method
-        self.list = call.arguments
+        do throws(JSONCodingError) {
+            self.arguments = try CallArguments.json(call.arguments).nodes()
+        } catch {
+            throw HubSendError(.argumentNotEncodable, "an argument can't be shown to modules: \(error.detail)")
+        }
         self.exceptions = message.audience.exceptions
         self.target =
             switch message.audience {

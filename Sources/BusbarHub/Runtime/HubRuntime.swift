@@ -211,7 +211,7 @@ extension HubRuntime {
 extension HubRuntime: HubPublisher {
     package func publish(_ message: HubMessage) async throws(HubSendError) {
         let pipeline = self.services.pipeline
-        guard !pipeline.modules.isEmpty, let outgoing = OutgoingMessage(message) else {
+        guard !pipeline.modules.isEmpty, let outgoing = try OutgoingMessage(message) else {
             return try await self.publishUnseen(message)
         }
         try await pipeline.outgoing(outgoing) { () async throws(HubSendError) in
@@ -259,7 +259,7 @@ extension HubRuntime: HubPublisher {
 
     package func invoke(_ invocation: ClientInvocation) async throws(HubSendError) -> ClientAnswer {
         let pipeline = self.services.pipeline
-        guard !pipeline.modules.isEmpty, let outgoing = OutgoingMessage(invocation.message) else {
+        guard !pipeline.modules.isEmpty, let outgoing = try OutgoingMessage(invocation.message) else {
             return try await self.invokeUnseen(invocation)
         }
         var answer: ClientAnswer?
