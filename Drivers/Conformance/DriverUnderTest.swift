@@ -61,7 +61,8 @@ public enum BrokerFault: String, CaseIterable, Hashable, Sendable {
     case save
     /// It comes back with the state it had at ``save``.
     case restoreOlder = "restore-older"
-    /// All connections to it are closed; it keeps running (`CLIENT KILL`, backend termination).
+    /// All connections to it that there are at one moment are closed, and none that is made after; it keeps running
+    /// (`CLIENT KILL`, backend termination).
     case cutLinks = "cut-links"
     /// It goes on, but takes no more work: memory or disk full, writes forbidden.
     case refuse
