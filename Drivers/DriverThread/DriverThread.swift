@@ -20,12 +20,16 @@ import Musl
 /// ```
 /// A command costs a lock and an append to an array while the thread is awake, and one system call more when it sleeps. All
 /// commands that have gathered run in one turn. Neither Swift's pool nor an event loop ever waits for this thread.
+///
+/// While the thread sleeps, a command may also borrow the resident: it is run by whoever puts it, and what it wants sent is sent
+/// before the put returns. That spares waking the thread, which on an idle machine takes longer than the sending.
 package final class DriverThread<Resident: ThreadResident>: Sendable {
     package typealias Command = @Sendable (Resident) -> Void
     /// Called once, on the thread, with the answer to a call.
     package typealias Completion<Answer: Sendable> = @Sendable (Result<Answer, DriverError>) -> Void
 
     private let mailbox: ThreadMailbox<Command>
+    private let lodging = Lodging<Resident>()
     private let handle: Mutex<pthread_t?>
     private let end: ThreadEnd
 
@@ -36,13 +40,13 @@ package final class DriverThread<Resident: ThreadResident>: Sendable {
     ///   - make: called on the thread, first.
     /// - Throws: ``DriverError/Code/overloaded`` when the process may have no further thread or descriptor.
     package init(
-        name: String, mailboxLimit: Int = 16_384, resident make: @escaping @Sendable () -> Resident
+        name: String, mailboxLimit: Int = 16_384, resident make: @escaping @Sendable () -> sending Resident
     ) throws(DriverError) {
         guard let mailbox = ThreadMailbox<Command>(limit: mailboxLimit) else { throw Self.startError("an eventfd") }
-        let end = ThreadEnd()
+        let (end, lodging) = (ThreadEnd(), self.lodging)
         let body: @Sendable () -> Void = {
             busbar_thread_name(name)
-            PollLoop(mailbox: mailbox, resident: make()).run()
+            PollLoop(mailbox: mailbox, lodging: lodging).run(making: make)
             end.reached()
         }
         guard let handle = Self.spawn(body) else { throw Self.startError("a thread") }
@@ -60,10 +64,19 @@ package final class DriverThread<Resident: ThreadResident>: Sendable {
     }
 
     /// Runs `command` on the thread soon, after those put before it.
+    /// - Parameter borrowing: if the thread sleeps and the resident allows it, the command is run right here instead, followed by
+    ///   ``ThreadResident/post()``. For commands that neither wait nor open anything; they may be run under locks of the thread.
     /// - Throws: ``DriverError/Code/closed`` after ``stop()``, ``DriverError/Code/overloaded`` when too many wait.
-    package func put(during operation: StaticString, _ command: @escaping Command) throws(DriverError) {
+    package func put(
+        during operation: StaticString, borrowing: Bool = false, _ command: @escaping Command
+    ) throws(DriverError) {
         do throws(ThreadMailbox<Command>.Refusal) {
-            try self.mailbox.put(command)
+            guard try self.mailbox.put(command, mayBorrow: borrowing) == .lent else { return }
+            if let isDone = self.lodging.borrow(for: command) {
+                self.mailbox.giveBack(isDone: isDone)
+            } else {
+                try self.mailbox.giveUp(command)
+            }
         } catch {
             switch error {
             case .closed:

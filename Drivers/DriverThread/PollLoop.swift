@@ -9,32 +9,29 @@ struct PollLoop<Resident: ThreadResident> {
     typealias Command = @Sendable (Resident) -> Void
 
     let mailbox: ThreadMailbox<Command>
-    let resident: Resident
+    let lodging: Lodging<Resident>
 
     /// Returns when the mailbox is shut and empty, after the resident has stopped.
-    func run() {
+    func run(making make: () -> sending Resident) {
+        self.lodging.moveIn(making: make)
         var ready = ReadySockets.none
-        while let commands = self.mailbox.takeAll() {
-            for command in commands { command(self.resident) }
-            self.resident.turn(ready)
-            ready = self.sleep()
+        var (rung, rest) = (false, Rest())
+        while self.lodging.work(in: self.mailbox, ready, rung: rung, after: &rest) {
+            let count = Self.sleep(&rest)
+            rung = count > 0 && rest.polled[0].revents != 0
+            ready = .none
+            guard count > 0 else { continue }
+            for socket in rest.polled.dropFirst() where socket.revents != 0 { ready.note(socket) }
         }
-        self.resident.stop()
     }
 
-    private func sleep() -> ReadySockets {
-        let waits = self.resident.waits()
-        let maySleep = self.mailbox.fallAsleep()
-        var polled = [pollfd(fd: self.mailbox.bell, events: Int16(truncatingIfNeeded: POLLIN), revents: 0)]
-        polled.append(contentsOf: waits.sockets.map(\.polled))
+    /// How many descriptors are ready.
+    private static func sleep(_ rest: inout Rest) -> CInt {
         // Why the outcome doesn't matter: after an interruption or a want of memory nothing is ready, and the next turn
         // comes at once or by its deadline.
-        let count = poll(&polled, nfds_t(polled.count), maySleep ? Self.milliseconds(until: waits.deadline) : 0)
-        self.mailbox.wokeUp(rung: count > 0 && polled[0].revents != 0)
-        var ready = ReadySockets.none
-        guard count > 0 else { return ready }
-        for socket in polled.dropFirst() where socket.revents != 0 { ready.note(socket) }
-        return ready
+        poll(
+            &rest.polled, nfds_t(rest.polled.count),
+            rest.isAsleep ? Self.milliseconds(until: rest.waits.deadline) : 0)
     }
 
     /// Rounded up: waking too early would spin until the time has come.
@@ -46,4 +43,13 @@ struct PollLoop<Resident: ThreadResident> {
         guard seconds < 86_400 else { return 86_400_000 }
         return CInt(seconds * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
+}
+
+/// What the thread sleeps for.
+struct Rest {
+    var waits = ThreadWaits()
+    /// The bell first.
+    var polled: [pollfd] = []
+    /// False when it only has a look.
+    var isAsleep = false
 }

@@ -6,8 +6,9 @@ import Musl
 
 /// What lives on a ``DriverThread``: the state of a driver whose library has sockets and functions of its own.
 ///
-/// It is created on the thread, called on the thread only, and released there; so it needs neither lock nor `Sendable`.
-/// None of its members may block: while one does, the thread's deadlines and commands wait.
+/// It is created on the thread, called on the thread or by who borrows it while that sleeps, and released on the thread; never by
+/// two at once, so it needs neither lock nor `Sendable`. None of its members may block: while one does, the thread's deadlines and
+/// commands wait.
 package protocol ThreadResident: AnyObject, SendableMetatype {
     /// What to sleep for; asked before each sleep, since libraries change their sockets and wishes as they go.
     func waits() -> ThreadWaits
@@ -20,6 +21,18 @@ package protocol ThreadResident: AnyObject, SendableMetatype {
 
     /// The last call: close everything, and answer whoever still waits for an answer.
     func stop()
+
+    /// Whether a command may run on the thread of whoever puts it while this one sleeps.
+    var isLendable: Bool { get }
+
+    /// Instead of a turn, after such a command: sends what it has gathered, as far as that needs no waiting. Opens no socket.
+    /// - Returns: false when the thread is to take a turn now.
+    func post() -> Bool
+}
+
+extension ThreadResident {
+    package var isLendable: Bool { false }
+    package func post() -> Bool { false }
 }
 
 /// What a resident sleeps for.

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Uses one thread and two connections, one of which listens and is never inside a transaction. Also moves what applications
 /// publish within their own transactions by `busbar_publish`.
-public final class PostgresDriver: OutboxDriver {
+public final class PostgresDriver: OutboxDriver, DirectDriver {
     public let guarantees: Guarantees
     private let configuration: PostgresConfiguration
     private let thread = Mutex<DriverThread<PostgresLink>?>(nil)
@@ -51,14 +51,31 @@ public final class PostgresDriver: OutboxDriver {
     }
 
     public func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
-        try batch.check(largestRecordBytes: self.configuration.largestRecordBytes)
-        return try await self.call("append") { calls, app in
+        let result = await withCheckedContinuation { continuation in
+            self.append(batch, to: stream) { continuation.resume(returning: $0) }
+        }
+        return try result.get()
+    }
+
+    public func append(
+        _ batch: Batch, to stream: StreamID,
+        completion: @escaping @Sendable (Result<Receipt, DriverError>) -> Void
+    ) {
+        do throws(DriverError) {
+            try batch.check(largestRecordBytes: self.configuration.largestRecordBytes)
+        } catch {
+            return completion(.failure(error))
+        }
+        self.call("append", borrowing: true) { _, calls, app in
             calls.append(batch, to: stream, app: app)
         } interpret: { link, rows throws(ServerError) in
             let receipt = try LogCalls.receipt(rows, stream: stream)
             let key = batch.records[batch.records.count - 1].key
             link.hasSeen(SeenMark(epoch: receipt.last.epoch, offset: receipt.last.offset, key: key), of: stream)
+            link.appended(to: stream, LogCalls.bell(rows))
             return receipt
+        } completion: {
+            completion($0)
         }
     }
 
@@ -96,23 +113,41 @@ public final class PostgresDriver: OutboxDriver {
         make: @escaping @Sendable (PostgresLink, LogCalls, Int32) -> Statement,
         interpret: @escaping @Sendable (PostgresLink, Rows) throws(ServerError) -> Answer
     ) async throws(DriverError) -> Answer {
-        guard let thread = self.thread.withLock({ $0 }) else {
-            throw DriverError(
-                .closed, during: operation, recovery: .retry(after: .milliseconds(100)),
-                detail: "the driver isn't running")
-        }
-        let result: Result<Answer, DriverError> = await thread.call(during: operation) { link, done in
-            link.call(during: operation, { calls, app in make(link, calls, app) }) { answer in
-                done(
-                    answer.flatMap { rows in
-                        do throws(ServerError) {
-                            return .success(try interpret(link, rows))
-                        } catch {
-                            return .failure(error.driverError(during: operation))
-                        }
-                    })
-            }
+        let result = await withCheckedContinuation { continuation in
+            self.call(operation, make: make, interpret: interpret) { continuation.resume(returning: $0) }
         }
         return try result.get()
+    }
+
+    /// Sends a statement and gives what its answer means to `completion`, once.
+    private func call<Answer: Sendable>(
+        _ operation: StaticString,
+        borrowing: Bool = false,
+        make: @escaping @Sendable (PostgresLink, LogCalls, Int32) -> Statement,
+        interpret: @escaping @Sendable (PostgresLink, Rows) throws(ServerError) -> Answer,
+        completion: @escaping @Sendable (Result<Answer, DriverError>) -> Void
+    ) {
+        guard let thread = self.thread.withLock({ $0 }) else {
+            let notRunning = DriverError(
+                .closed, during: operation, recovery: .retry(after: .milliseconds(100)),
+                detail: "the driver isn't running")
+            return completion(.failure(notRunning))
+        }
+        do throws(DriverError) {
+            try thread.put(during: operation, borrowing: borrowing) { link in
+                link.call(during: operation, { calls, app in make(link, calls, app) }) { answer in
+                    completion(
+                        answer.flatMap { rows in
+                            do throws(ServerError) {
+                                return .success(try interpret(link, rows))
+                            } catch {
+                                return .failure(error.driverError(during: operation))
+                            }
+                        })
+                }
+            }
+        } catch {
+            completion(.failure(error))
+        }
     }
 }

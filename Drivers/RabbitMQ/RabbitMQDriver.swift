@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// Uses two connections, one to publish and one for everything else, so that a broker that takes no more can still be read.
 /// librabbitmq runs on a thread of the driver's own.
-public final class RabbitMQDriver: BackplaneDriver {
+public final class RabbitMQDriver: DirectDriver {
     /// The largest record that is taken.
     ///
     /// Why not more: RabbitMQ 4 takes messages of 16 MiB by default, and a few records are to fit into one.
@@ -59,17 +59,40 @@ public final class RabbitMQDriver: BackplaneDriver {
     }
 
     public func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
-        try Self.check(batch)
-        let body = BatchBody.encode(batch.records)
-        guard body.readableBytes <= Self.largestBatchBytes else {
-            let detail = "a batch has \(body.readableBytes) bytes; wanted: at most \(Self.largestBatchBytes)"
-            throw DriverError(.rejected, during: "append", recovery: .giveUp, detail: detail)
-        }
+        let body = try Self.body(of: batch)
         let count = batch.records.count
         let last = try await self.call("append") { link, completion in
             link.append(body, recordCount: count, to: stream, completion)
         }
         return Receipt(last: last)
+    }
+
+    public func append(
+        _ batch: Batch, to stream: StreamID,
+        completion: @escaping @Sendable (Result<Receipt, DriverError>) -> Void
+    ) {
+        do throws(DriverError) {
+            let body = try Self.body(of: batch)
+            let count = batch.records.count
+            let thread = try self.running(during: "append")
+            try thread.put(during: "append", borrowing: true) { link in
+                link.append(body, recordCount: count, to: stream) { result in
+                    completion(result.map { Receipt(last: $0) }.mapError { $0.during("append") })
+                }
+            }
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    private static func body(of batch: Batch) throws(DriverError) -> ByteBuffer {
+        try self.check(batch)
+        let body = BatchBody.encode(batch.records)
+        guard body.readableBytes <= self.largestBatchBytes else {
+            let detail = "a batch has \(body.readableBytes) bytes; wanted: at most \(self.largestBatchBytes)"
+            throw DriverError(.rejected, during: "append", recovery: .giveUp, detail: detail)
+        }
+        return body
     }
 
     public func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {
@@ -86,11 +109,7 @@ public final class RabbitMQDriver: BackplaneDriver {
         _ operation: StaticString,
         _ body: @escaping @Sendable (RabbitMQLink, @escaping RabbitMQLink.Completion<Answer>) -> Void
     ) async throws(DriverError) -> Answer {
-        guard let thread = self.thread.withLock({ $0 }) else {
-            throw DriverError(
-                .closed, during: operation, recovery: .retry(after: .milliseconds(100)),
-                detail: "the driver isn't running")
-        }
+        let thread = try self.running(during: operation)
         let answer = OneAnswer<Result<Answer, DriverError>>()
         try thread.put(during: operation) { link in
             body(link) { result in answer.give(result.mapError { $0.during(operation) }) }
@@ -98,6 +117,12 @@ public final class RabbitMQDriver: BackplaneDriver {
         let cancelled = DriverError(
             .timedOut, during: operation, recovery: .retry(after: .zero), detail: "the task was cancelled")
         return try await answer.wait(ifCancelled: .failure(cancelled)).get()
+    }
+
+    private func running(during operation: StaticString) throws(DriverError) -> DriverThread<RabbitMQLink> {
+        if let thread = self.thread.withLock({ $0 }) { return thread }
+        throw DriverError(
+            .closed, during: operation, recovery: .retry(after: .milliseconds(100)), detail: "the driver isn't running")
     }
 
     private static func check(_ batch: Batch) throws(DriverError) {

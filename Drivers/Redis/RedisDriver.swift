@@ -15,7 +15,7 @@ import Darwin
 /// writes both.
 ///
 /// Uses two connections. All work of a driver is done on one event loop.
-public final class RedisDriver: BackplaneDriver {
+public final class RedisDriver: DirectDriver {
     /// The largest record that is taken.
     ///
     /// Why not more: Redis cuts off a subscriber that is 32 MB behind, so a few of these are all that a burst may hold.
@@ -77,18 +77,34 @@ public final class RedisDriver: BackplaneDriver {
     }
 
     public func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
-        try batch.check(largestRecordBytes: Self.largestRecordBytes)
+        let result = await withCheckedContinuation { continuation in
+            self.append(batch, to: stream) { continuation.resume(returning: $0) }
+        }
+        return try result.get()
+    }
+
+    public func append(
+        _ batch: Batch, to stream: StreamID,
+        completion: @escaping @Sendable (Result<Receipt, DriverError>) -> Void
+    ) {
+        do throws(DriverError) {
+            try batch.check(largestRecordBytes: Self.largestRecordBytes)
+        } catch {
+            return completion(.failure(error))
+        }
         let call = ScriptCall.append(
             batch, to: self.names(of: stream), retaining: self.limits, second: UInt64(Self.secondsSince1970())
         )
         let key = batch.records[batch.records.count - 1].key
-        return try await self.call("append") { _ in
+        self.call("append") { _ in
             call
         } interpret: { link, reply in
             let receipt = try LogAnswers.receipt(reply, stream: stream)
             let mark = SeenMark(epoch: receipt.last.epoch, offset: receipt.last.offset, key: ByteBuffer(recordKey: key))
             link.hasSeen(mark, of: stream)
             return receipt
+        } completion: {
+            completion($0)
         }
     }
 
@@ -122,29 +138,38 @@ public final class RedisDriver: BackplaneDriver {
         make: @escaping @Sendable (RedisLink) -> ScriptCall,
         interpret: @escaping @Sendable (RedisLink, RedisReply) throws -> Answer
     ) async throws(DriverError) -> Answer {
-        let (loop, box) = (self.loop, self.link)
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<Answer, DriverError>, Never>) in
-            loop.execute {
-                guard let link = box.value else {
-                    let detail = "the driver isn't running"
-                    let error = DriverError(
-                        .closed, during: operation, recovery: .retry(after: .milliseconds(100)), detail: detail)
-                    return continuation.resume(returning: .failure(error))
-                }
-                link.call(make(link), during: operation) { answer in
-                    continuation.resume(
-                        returning: answer.flatMap { reply in
-                            do { return .success(try interpret(link, reply)) } catch {
-                                let detail = (error as? RedisProtocolError)?.detail ?? "\(error)"
-                                return .failure(.lost(detail).during(operation))
-                            }
-                        }
-                    )
-                }
-            }
+        let result = await withCheckedContinuation { continuation in
+            self.call(operation, make: make, interpret: interpret) { continuation.resume(returning: $0) }
         }
         return try result.get()
+    }
+
+    /// Calls a script and gives what its reply means to `completion`, once.
+    private func call<Answer: Sendable>(
+        _ operation: StaticString,
+        make: @escaping @Sendable (RedisLink) -> ScriptCall,
+        interpret: @escaping @Sendable (RedisLink, RedisReply) throws -> Answer,
+        completion: @escaping @Sendable (Result<Answer, DriverError>) -> Void
+    ) {
+        let box = self.link
+        self.loop.execute {
+            guard let link = box.value else {
+                let detail = "the driver isn't running"
+                let error = DriverError(
+                    .closed, during: operation, recovery: .retry(after: .milliseconds(100)), detail: detail)
+                return completion(.failure(error))
+            }
+            link.call(make(link), during: operation) { answer in
+                completion(
+                    answer.flatMap { reply in
+                        do { return .success(try interpret(link, reply)) } catch {
+                            let detail = (error as? RedisProtocolError)?.detail ?? "\(error)"
+                            return .failure(.lost(detail).during(operation))
+                        }
+                    }
+                )
+            }
+        }
     }
 
     private func names(of stream: StreamID) -> StreamNames {

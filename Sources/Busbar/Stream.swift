@@ -36,15 +36,23 @@ package final class Stream: Sendable {
 
     package let id: StreamID
     private let driver: any BackplaneDriver
+    /// The driver once more, if it can append without a task.
+    private let direct: (any DirectDriver)?
     private let time: BusTime
     private let checkInterval: Duration
     private let lane: Mutex<Lane>
     private let core: Mutex<StreamCore>
-    /// Records for the task that appends; at most one.
-    private let outbox = Mailbox<Record>()
+    /// For the task that appends; at most one of each kind.
+    private let outbox = Mailbox<Chore>()
     private let errands = Mailbox<Errand>()
     private let health = Mutex(StreamHealth())
     package let firstLink = WaitList()
+
+    private enum Chore {
+        case append(Record)
+        /// Let those publish that are about to, then send what has gathered.
+        case gather
+    }
 
     private enum Errand {
         case read(StreamReceiver.ReadRequest)
@@ -57,9 +65,12 @@ package final class Stream: Sendable {
     ) {
         self.id = id
         self.driver = driver
+        self.direct = driver as? any DirectDriver
         self.time = time
         self.checkInterval = configuration.checkInterval
-        let limits = PublishLane.Limits(configuration, largestRecordBytes: driver.guarantees.largestRecordBytes)
+        let limits = PublishLane.Limits(
+            configuration, largestRecordBytes: driver.guarantees.largestRecordBytes,
+            gathers: !driver.guarantees.appendsAtOnce)
         self.lane = Mutex(Lane(machine: PublishLane(node: node, incarnation: incarnation, limits: limits)))
         let receiver = StreamReceiver(
             stream: id, counting: driver.guarantees.counting,
@@ -120,7 +131,7 @@ extension Stream {
         let (id, offer) = self.lane.withLock { lane in
             let (id, offer) = lane.machine.offer(message, now: now)
             switch offer {
-            case .wait: lane.slots[id] = .expected
+            case .wait, .gather: lane.slots[id] = .expected
             case .append where self.driver.guarantees.appendsAtOnce: lane.here = (id, nil)
             case .append: lane.slots[id] = .expected
             case .deliverLocally: break
@@ -132,11 +143,14 @@ extension Stream {
         case .refuse(let error): throw error
         case .deliverLocally: self.receive { $0.deliverLocally(message) }
         case .wait: try await self.outcome(of: id).get()
+        case .gather:
+            self.outbox.put(.gather)
+            try await self.outcome(of: id).get()
         case .append(let record):
             if self.driver.guarantees.appendsAtOnce {
                 if let outcome = await self.appendHere(record) { return try outcome.get() }
             } else {
-                self.outbox.put(record)
+                self.start(record)
             }
             try await self.outcome(of: id).get()
         }
@@ -151,7 +165,7 @@ extension Stream {
         var turns = 1
         while let record = work.append {
             guard turns < 16 else {
-                self.outbox.put(record)
+                self.outbox.put(.append(record))
                 break
             }
             turns += 1
@@ -161,16 +175,42 @@ extension Stream {
         return outcome
     }
 
+    /// Has a record appended: by the driver at once if it can, else by the lane's task.
+    private func start(_ record: Record) {
+        guard let direct = self.direct else {
+            self.outbox.put(.append(record))
+            return
+        }
+        direct.append(self.batch(of: record), to: self.id) { result in
+            let work = self.concluded(result)
+            self.finish(work)
+            guard let next = work.append else { return }
+            // Why not directly after a failure: who refuses at once would be called from within its own call, again and again.
+            if case .success = result { self.start(next) } else { self.outbox.put(.append(next)) }
+        }
+    }
+
+    private func batch(of record: Record) -> Batch {
+        Batch(records: [record], highWater: self.core.withLock { $0.receiver.highWater })
+    }
+
     /// Appends one record and tells the lane. `isFirstHere`: it is that of the publish which appends within its own task.
     private func append(_ record: Record, isFirstHere: Bool = false) async -> Work {
-        let highWater = self.core.withLock { $0.receiver.highWater }
-        let failure: DriverError?
+        let batch = self.batch(of: record)
         do throws(DriverError) {
-            let receipt = try await self.driver.append(Batch(records: [record], highWater: highWater), to: self.id)
-            failure = nil
-            // Why also for a driver that delivers within the call: another thread may be the one that is delivering.
-            self.core.withLock { $0.recordWasStored(receipt.last) }
+            return self.concluded(.success(try await self.driver.append(batch, to: self.id)), isFirstHere: isFirstHere)
         } catch {
+            return self.concluded(.failure(error), isFirstHere: isFirstHere)
+        }
+    }
+
+    /// Tells the lane what became of the record under way.
+    private func concluded(_ result: Result<Receipt, DriverError>, isFirstHere: Bool = false) -> Work {
+        var failure: DriverError?
+        switch result {
+        // Why also for a driver that delivers within the call: another thread may be the one that is delivering.
+        case .success(let receipt): self.core.withLock { $0.recordWasStored(receipt.last) }
+        case .failure(let error):
             failure = error
             self.health.withLock { $0.lastFailure = error }
         }
@@ -235,7 +275,7 @@ extension Stream {
             return self.work(&lane)
         }
         self.finish(work)
-        if let record = work.append { self.outbox.put(record) }
+        if let record = work.append { self.outbox.put(.append(record)) }
     }
 
     private func outcome(of id: PublishLane.PublishID) async -> Outcome {
@@ -309,13 +349,30 @@ extension Stream {
 extension Stream {
     /// Appends what the lane hands out, one record at a time, until cancelled.
     package func runAppends() async {
-        while let record = await self.outbox.next() {
-            var next: Record? = record
-            while let record = next {
-                let work = await self.append(record)
+        while let chore = await self.outbox.next() {
+            switch chore {
+            case .append(let record): await self.appendOn(record)
+            case .gather:
+                // Why: the pool runs its tasks in turn, so this one comes back behind those that are ready to publish.
+                await Task.yield()
+                let now = self.time.now()
+                let work = self.lane.withLock { lane in
+                    lane.machine.gathered(now: now, effects: &lane.effects)
+                    return self.work(&lane)
+                }
                 self.finish(work)
-                next = work.append
+                guard let record = work.append else { continue }
+                if self.direct == nil { await self.appendOn(record) } else { self.start(record) }
             }
+        }
+    }
+
+    private func appendOn(_ record: Record) async {
+        var next: Record? = record
+        while let record = next {
+            let work = await self.append(record)
+            self.finish(work)
+            next = work.append
         }
     }
 

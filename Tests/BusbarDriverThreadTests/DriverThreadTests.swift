@@ -186,6 +186,167 @@ struct DriverThreadTests {
     }
 }
 
+private final class Counter: Sendable {
+    private let count = Atomic(0)
+    var value: Int { self.count.load(ordering: .relaxed) }
+    func up() { self.count.add(1, ordering: .relaxed) }
+}
+
+/// Remembers on which thread it was used, and that it never was by two at once.
+private final class Borrowed: ThreadResident {
+    let home = pthread_self()
+    var runs = 0
+    var runsElsewhere = 0
+    var posts = 0
+    var turns = 0
+    var overlaps = 0
+    var isBusy = false
+    var seen: [Int: [Int]] = [:]
+    var isPostDone = true
+    var deadline: ContinuousClock.Instant?
+    var onDeadline: (@Sendable () -> Void)?
+    var isLendable: Bool { true }
+
+    func alone(_ body: () -> Void) {
+        if self.isBusy { self.overlaps += 1 }
+        self.isBusy = true
+        body()
+        self.isBusy = false
+    }
+
+    func run() {
+        self.alone {
+            self.runs += 1
+            if pthread_equal(self.home, pthread_self()) == 0 { self.runsElsewhere += 1 }
+        }
+    }
+
+    func waits() -> ThreadWaits { ThreadWaits(deadline: self.deadline) }
+
+    func turn(_ ready: ReadySockets) {
+        self.alone { self.turns += 1 }
+        guard let deadline = self.deadline, deadline <= .now else { return }
+        self.deadline = nil
+        self.onDeadline?()
+    }
+
+    func post() -> Bool {
+        self.alone { self.posts += 1 }
+        return self.isPostDone
+    }
+
+    func stop() {}
+}
+
+@Suite("a resident that may be borrowed", .timeLimit(.minutes(2)))
+struct BorrowingTests {
+    private func counts(_ thread: DriverThread<Borrowed>) async throws -> [String: Int] {
+        try await thread.call(during: "read") { resident, done in
+            done(
+                .success([
+                    "runs": resident.runs, "elsewhere": resident.runsElsewhere, "posts": resident.posts,
+                    "turns": resident.turns, "overlaps": resident.overlaps,
+                ]))
+        }.get()
+    }
+
+    @Test("a command that borrows is run where it was put while the thread sleeps, and its work is posted")
+    func runsHere() async throws {
+        let thread = try DriverThread(name: "borrow") { Borrowed() }
+        var counts = try await self.counts(thread)
+        while counts["elsewhere"] == 0 {
+            try thread.put(during: "append", borrowing: true) { $0.run() }
+            counts = try await self.counts(thread)
+        }
+        #expect(counts["posts"] == counts["elsewhere"])
+        #expect(counts["overlaps"] == 0)
+        await thread.stop()
+        let late = #expect(throws: DriverError.self) {
+            try thread.put(during: "append", borrowing: true) { $0.run() }
+        }
+        #expect(late?.code == .closed)
+    }
+
+    @Test("commands of many tasks, borrowing or not, run one at a time, each task's in order, and none is lost")
+    func isNeverShared() async throws {
+        let thread = try DriverThread(name: "crowd", mailboxLimit: 1_000_000) { Borrowed() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for writer in 0..<8 {
+                group.addTask {
+                    for number in 0..<5_000 {
+                        try thread.put(during: "append", borrowing: (number + writer) % 3 != 0) { resident in
+                            resident.run()
+                            resident.seen[writer, default: []].append(number)
+                            // From within, as what answers an append puts the next one.
+                            if number % 10 == 0 {
+                                try? thread.put(during: "append", borrowing: true) { $0.run() }
+                            }
+                        }
+                        if number % 50 == 0 { await Task.yield() }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        var counts = try await self.counts(thread)
+        while counts["runs"] != 44_000 { counts = try await self.counts(thread) }
+        #expect(counts["overlaps"] == 0)
+        let seen = try await thread.call(during: "read") { resident, done in done(.success(resident.seen)) }.get()
+        for writer in 0..<8 { #expect(seen[writer] == Array(0..<5_000)) }
+        await thread.stop()
+    }
+
+    @Test(
+        "a borrower that isn't done, or that sets an earlier deadline, has the thread take a turn",
+        arguments: [true, false])
+    func handsOver(isPostDone: Bool) async throws {
+        let thread = try DriverThread(name: "hand over") { Borrowed() }
+        try thread.put(during: "run") { $0.isPostDone = isPostDone }
+        for _ in 0..<20 {
+            let set = ContinuousClock.now
+            let fired: ContinuousClock.Instant = try await withCheckedThrowingContinuation { continuation in
+                do {
+                    try thread.put(during: "append", borrowing: true) { resident in
+                        resident.deadline = .now + .milliseconds(2)
+                        resident.onDeadline = { continuation.resume(returning: .now) }
+                    }
+                } catch {
+                    continuation.resume(throwing: error)
+                }
+            }
+            #expect(fired - set >= .milliseconds(2))
+        }
+        await thread.stop()
+    }
+
+    @Test("while it is being stopped, each command is run or refused")
+    func stopsAmongBorrowers() async throws {
+        for _ in 0..<50 {
+            let thread = try DriverThread(name: "stop") { Borrowed() }
+            let ran = Counter()
+            let taken = await withTaskGroup(of: Int.self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        var taken = 0
+                        while (try? thread.put(during: "append", borrowing: true, { _ in ran.up() })) != nil {
+                            taken += 1
+                            if taken % 100 == 0 { await Task.yield() }
+                        }
+                        return taken
+                    }
+                }
+                group.addTask {
+                    await Task.yield()
+                    await thread.stop()
+                    return 0
+                }
+                return await group.reduce(0, +)
+            }
+            #expect(ran.value == taken)
+        }
+    }
+}
+
 /// A gate that blocks a thread of ours until it is opened.
 private final class Gate: Sendable {
     private let pipeEnds: (reader: CInt, writer: CInt)

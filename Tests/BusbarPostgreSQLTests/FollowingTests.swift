@@ -89,6 +89,14 @@ struct FollowingTests {
         #expect(following.rang(bell(7, 7, 7, "c")) == .read(stream, after: Offset(5)))
     }
 
+    @Test("of a bell that tells again of what a page has brought, only the rest is delivered")
+    func trims() {
+        var following = live(7, 4)
+        #expect(
+            following.rang(bell(7, 3, 6, "c", "d", "e", "f"))
+                == .deliver(stream, Epoch(7), records(from: 5, "e", "f"), mark(7, 6)))
+    }
+
     @Test("a small message after a large one never overtakes it")
     func keepsOrder() {
         var following = live(7, 0)

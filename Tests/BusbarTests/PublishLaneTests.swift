@@ -9,6 +9,8 @@ private struct Script {
     private(set) var sent: [[String]] = []
     private(set) var records: [Record] = []
     private(set) var outcomes: [UInt64: String] = [:]
+    /// The lane asks to be told when those that are about to publish have done so.
+    private(set) var isGathering = false
     var now = Moment(nanoseconds: 0)
 
     init(_ change: (inout BusConfiguration) -> Void = { _ in }, largestRecordBytes: Int = 1 << 20, isLive: Bool = true)
@@ -27,6 +29,7 @@ private struct Script {
             switch offer {
             case .append(let record): self.note(record)
             case .wait: break
+            case .gather: self.isGathering = true
             case .deliverLocally: self.outcomes[id] = "local"
             case .refuse(let error): self.outcomes[id] = error.code.name
             }
@@ -36,6 +39,10 @@ private struct Script {
     mutating func live() { self.apply { $0.linkBecameLive(now: $1, effects: &$2) } }
     mutating func linkBroke() { self.apply { lane, _, effects in lane.linkBroke(effects: &effects) } }
     mutating func succeed() { self.apply { $0.appended(now: $1, effects: &$2) } }
+    mutating func gather() {
+        self.isGathering = false
+        self.apply { $0.gathered(now: $1, effects: &$2) }
+    }
     mutating func close(_ deadline: Duration) { self.apply { $0.close(now: $1, deadline: deadline, effects: &$2) } }
 
     mutating func fail(
@@ -85,6 +92,45 @@ struct PublishLaneTests {
         script.succeed()
         #expect(script.outcomes == [1: "ok", 2: "ok", 3: "ok"])
         #expect(script.lane.isDrained)
+    }
+
+    @Test("after a pack of several the next message waits for others that are about to come, and leaves with them")
+    func gathers() {
+        var script = Script()
+        script.publish("1", "2", "3", "4", "5")
+        for _ in 1...2 { script.succeed() }
+        script.publish("6", "7", "8")
+        #expect(script.isGathering && script.sent.count == 2)
+        script.gather()
+        #expect(script.sent == [["1"], ["2", "3", "4", "5"], ["6", "7", "8"]])
+        script.publish("9")
+        #expect(!script.isGathering)
+        for _ in 1...2 { script.succeed() }
+        #expect(script.sent.last == ["9"])
+        // The last pack was of one: the next leaves at once.
+        script.publish("10")
+        #expect(script.sent.last == ["10"] && !script.isGathering)
+    }
+
+    @Test("what gathers is bounded, withdrawn, closed and sent by the clock like everything that waits")
+    func gatheringIsWaiting() {
+        var script = Script { $0.publishBufferCount = 5 }
+        script.publish("1", "2", "3", "4", "5")
+        for _ in 1...2 { script.succeed() }
+        script.publish("a", "b", "c", "d", "e", "f")
+        #expect(script.outcomes[11] == "bufferFull")
+        script.cancel(6)
+        #expect(script.outcomes[6] == "cancelled")
+        script.pass(seconds: 0)
+        #expect(script.sent.last == ["b", "c", "d", "e"])
+        script.gather()
+        script.succeed()
+        script.publish("g")
+        #expect(script.isGathering)
+        script.close(.seconds(1))
+        #expect(script.sent.last == ["g"])
+        script.succeed()
+        #expect(script.lane.isDrained && script.outcomes[12] == "ok")
     }
 
     @Test("packs are bounded in count and bytes")

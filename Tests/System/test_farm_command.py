@@ -80,7 +80,7 @@ def test_doctor_says_version_and_round_trip_of_a_redis_that_works(redis):
 
 def test_doctor_prints_the_schema_that_an_owner_runs_and_then_finds_it_in_order(postgres):
     postgres.sql(run("doctor", "--print-schema", "--backplane", postgres.url).stdout)
-    assert postgres.sql("SELECT version, is_logged FROM busbar.schema_facts()") == "2|f"
+    assert postgres.sql("SELECT version, is_logged FROM busbar.schema_facts()") == "3|f"
     output = run("doctor", "--backplane", postgres.url).stdout
     assert "PostgreSQL 1" in output and "round trip   stored and delivered in " in output
     assert output.endswith("It works.\n")

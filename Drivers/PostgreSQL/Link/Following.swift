@@ -47,11 +47,14 @@ package struct Following {
                 return nil
             }
             state.enter(bell.last.epoch)
-            guard let records = bell.records, bell.first.rawValue == state.delivered.rawValue + 1 else {
+            let next = state.delivered.rawValue + 1
+            guard let records = bell.records, bell.first.rawValue <= next else {
                 return Self.readOn(bell.stream, &state)
             }
             state.delivered = bell.last.offset
-            return .deliver(bell.stream, state.epoch, records, bell.last)
+            // Why: a page may have brought the first of them already.
+            let fresh = Array(records.dropFirst(Int(clamping: next - bell.first.rawValue)))
+            return .deliver(bell.stream, state.epoch, fresh, bell.last)
         }
     }
 

@@ -86,7 +86,10 @@ extension PostgresLink {
             } completion: { answer in
                 guard number == self.attempt.number else { return }
                 // Why a failure is let pass: nothing of it was done, or all; the next look at the outbox tells which.
-                if case .failure = answer { allMoved = false }
+                switch answer {
+                case .success(let rows): self.appended(to: move.stream, LogCalls.bell(rows))
+                case .failure: allMoved = false
+                }
                 awaited -= 1
                 if awaited == 0 { self.moved(everything: allMoved) }
             }

@@ -29,6 +29,8 @@ final class PostgresLink: ThreadResident {
         var following = Following()
         var extents: [StreamID: StreamExtent] = [:]
         var upkeep = Upkeep()
+        /// When to ring for what was appended without a bell.
+        var bellsDue: [StreamID: Instant] = [:]
     }
 
     let configuration: PostgresConfiguration
@@ -84,6 +86,11 @@ final class PostgresLink: ThreadResident {
     }
 
     func end() {
+        if !self.attempt.bellsDue.isEmpty {
+            self.ringBells(at: nil)
+            // Why no answer is awaited: the server does what it was sent before it notices that we have gone.
+            _ = self.attempt.requests?.post()
+        }
         self.perform(self.machine.stopped())
     }
 
@@ -105,6 +112,14 @@ final class PostgresLink: ThreadResident {
         }
     }
 
+    func appended(to stream: StreamID, _ bell: LogCalls.Bell) {
+        switch bell {
+        case .hasRung: self.attempt.bellsDue[stream] = nil
+        case .isOurs(let pause): self.attempt.bellsDue[stream] = .now + pause
+        case .isOthers: break
+        }
+    }
+
     func hasSeen(_ mark: SeenMark, of stream: StreamID) {
         if mark.isBeyond(self.seen[stream]) { self.seen[stream] = mark }
     }
@@ -120,6 +135,7 @@ final class PostgresLink: ThreadResident {
             waits.wake(at: connection.deadline)
         }
         waits.wake(at: self.attempt.nonceDeadline)
+        waits.wake(at: self.attempt.bellsDue.values.min())
         if self.machine.isLive { waits.wake(at: self.attempt.upkeep.wakeUp(movesOutbox: self.packer != nil)) }
         return waits
     }
@@ -138,7 +154,10 @@ final class PostgresLink: ThreadResident {
             self.notificationsStayAway(self.attempt.number)
         }
         self.perform(self.machine.timerFired(at: now, draw: .random(in: 0..<1)))
-        if self.machine.isLive { self.doUpkeep(at: now) }
+        if self.machine.isLive {
+            self.ringBells(at: now)
+            self.doUpkeep(at: now)
+        }
         for connection in [self.attempt.requests, self.attempt.listener].compactMap(\.self) {
             self.handle(connection.flush(), fromListener: false, attempt: self.attempt.number, at: now)
         }
@@ -147,6 +166,10 @@ final class PostgresLink: ThreadResident {
     func stop() {
         self.end()
     }
+
+    var isLendable: Bool { self.machine.isLive && self.attempt.requests?.isOpen == true }
+
+    func post() -> Bool { self.attempt.requests?.post() ?? false }
 
     // MARK: Effects
 
@@ -199,6 +222,18 @@ final class PostgresLink: ThreadResident {
     }
 
     // MARK: Live
+
+    /// - Parameter now: nil when this link is to end; then all bells are due.
+    private func ringBells(at now: Instant?) {
+        for (stream, due) in self.attempt.bellsDue where now.map({ due <= $0 }) ?? true {
+            self.attempt.bellsDue[stream] = nil
+            // Why a failure is let pass: the next bell tells of it too, and who hears none asks for all places in time.
+            self.call(during: "run") { calls, app in
+                calls.ring(stream, isLast: now == nil, app: app)
+            } completion: { _ in
+            }
+        }
+    }
 
     private func handle(_ events: [Connection.Event], fromListener: Bool, attempt number: Int, at now: Instant) {
         for event in events where number == self.attempt.number {

@@ -56,6 +56,14 @@ struct LogCalls {
             .int8(retainedAge.components.seconds))
     }
 
+    /// Rings for what was appended without a bell, now or when it is time.
+    func ring(_ stream: StreamID, isLast: Bool, app: Int32) -> Statement {
+        Statement(
+            "SELECT \(self.schema).ring($1,$2,$3,\(isLast ? "false" : "true"))", .int4(app), .int4(Int32(stream.index)),
+            .int4(self.lockLimitMilliseconds)
+        ).frequent
+    }
+
     func readOutbox(of app: String, limitBytes: Int) -> Statement {
         Statement("SELECT * FROM \(self.schema).read_outbox($1,$2)", .text(app), .int8(Int64(limitBytes))).frequent
     }
@@ -87,6 +95,21 @@ struct LogCalls {
     static func receipt(_ rows: Rows, stream: StreamID) throws(ServerError) -> Receipt {
         guard let epoch = rows.unsigned(0, 0), let last = rows.unsigned(0, 1) else { throw Self.unexpected("append") }
         return Receipt(last: Position(stream: stream, epoch: Epoch(epoch), offset: Offset(last)))
+    }
+
+    /// Who rings for what was appended.
+    enum Bell: Hashable {
+        /// Nobody any more.
+        case hasRung
+        /// This node, after a while.
+        case isOurs(after: Duration)
+        /// Another node.
+        case isOthers
+    }
+
+    static func bell(_ rows: Rows) -> Bell {
+        guard let milliseconds = rows.integer(0, 2) else { return .isOthers }
+        return milliseconds < 0 ? .hasRung : .isOurs(after: .milliseconds(milliseconds))
     }
 
     static func extent(_ rows: Rows) throws(ServerError) -> StreamExtent {

@@ -1,4 +1,4 @@
--- Version 2 of Busbar's schema. {schema} stands for its quoted name, {persistence} for UNLOGGED or nothing.
+-- Version 3 of Busbar's schema. {schema} stands for its quoted name, {persistence} for UNLOGGED or nothing.
 --
 -- Nodes call functions and touch no table, so a role needs USAGE on the schema and EXECUTE on its functions, nothing else.
 -- The functions run with the rights of the schema's owner and find names in this schema only. Those that read the log insist on
@@ -20,7 +20,18 @@ CREATE TABLE {schema}.apps (
     keeper bigint,
     keeper_until timestamptz,
     -- Never comes back, also not when the log itself does not survive a crash.
-    last_epoch bigint NOT NULL DEFAULT 0
+    last_epoch bigint NOT NULL DEFAULT 0,
+    -- The least time between two bells of a stream. Waking a listener costs the server as much as a small append, so the more
+    -- nodes there are, the more records share a bell.
+    bell_pause interval NOT NULL DEFAULT '0'
+) WITH (fillfactor = 50);
+
+-- Who listens, as far as is known.
+CREATE {persistence} TABLE {schema}.nodes (
+    app int NOT NULL,
+    node bigint NOT NULL,
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (app, node)
 ) WITH (fillfactor = 50);
 
 -- The counter row of a stream: it is locked from the choice of an offset until the commit, so that offsets become visible in
@@ -31,6 +42,10 @@ CREATE {persistence} TABLE {schema}.heads (
     epoch bigint NOT NULL,
     -- Offset of the newest record ever stored in this epoch.
     newest bigint NOT NULL,
+    -- What the last bell told of, and when it rang. Places behind it wait for the next one.
+    told bigint NOT NULL DEFAULT 0,
+    told_from bigint NOT NULL DEFAULT 1,
+    rung_at timestamptz NOT NULL DEFAULT '-infinity',
     PRIMARY KEY (app, stream)
 ) WITH (fillfactor = 10);
 
@@ -79,7 +94,7 @@ CREATE SEQUENCE {schema}.outbox_places;
 -- What this schema is. Nodes of any version ask for it first, so it stays as it is in all later ones. A function and no table, so
 -- that it outlives whatever happens to the data.
 CREATE FUNCTION {schema}.schema_facts(OUT version int, OUT is_logged boolean)
-LANGUAGE sql IMMUTABLE AS $$ SELECT 2, {logged} $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT 3, {logged} $$;
 
 -- ---- apps ------------------------------------------------------------------------------------------------------------
 
@@ -98,7 +113,9 @@ BEGIN
         RETURNING a.app, a.channel INTO open_app.app, open_app.channel;
     FOR ring IN open_app.app * 6 .. open_app.app * 6 + 5 LOOP
         EXECUTE format(
-            'CREATE {persistence} TABLE log_%s (LIKE log INCLUDING ALL) WITH (autovacuum_enabled = false)', ring);
+            -- What fits into a page stays in its row: a pack of the bus would else be written in two pieces to a second table.
+            'CREATE {persistence} TABLE log_%s (LIKE log INCLUDING ALL) '
+            'WITH (autovacuum_enabled = false, toast_tuple_target = 8160)', ring);
         -- Attaching takes a weaker lock on the log than creating a partition does.
         EXECUTE format('ALTER TABLE log ATTACH PARTITION log_%s FOR VALUES IN (%s)', ring, ring);
     END LOOP;
@@ -115,6 +132,7 @@ BEGIN
     IF gone IS NULL THEN RETURN; END IF;
     DELETE FROM heads h WHERE h.app = gone;
     DELETE FROM writers w WHERE w.app = gone;
+    DELETE FROM nodes n WHERE n.app = gone;
     FOR ring IN gone * 6 .. gone * 6 + 5 LOOP
         EXECUTE format('DROP TABLE IF EXISTS log_%s', ring);
     END LOOP;
@@ -146,16 +164,83 @@ BEGIN
         WHERE a.app = begin_epoch.app RETURNING a.last_epoch INTO fresh;
     DELETE FROM writers w WHERE w.app = begin_epoch.app AND w.stream = begin_epoch.stream;
     INSERT INTO heads AS h VALUES (begin_epoch.app, begin_epoch.stream, fresh, 0)
-        ON CONFLICT ON CONSTRAINT heads_pkey DO UPDATE SET epoch = fresh, newest = 0
+        ON CONFLICT ON CONSTRAINT heads_pkey DO UPDATE SET epoch = fresh, newest = 0, told = 0, told_from = 1
         RETURNING h.* INTO head;
     RETURN head;
 END $$;
 
--- Stores a batch of one writer and rings the bell. Answers epoch and offset of its last record: where it lies, or lay already.
+-- Rings for the records of a stream from one place to another, and sends them along unless they are too many.
+CREATE FUNCTION {schema}.send_bell(
+    channel text, stream int, epoch bigint, first bigint, last bigint, node bigint, incarnation bigint, sequence bigint, riders bytea
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    -- No two bells are equal, since no two begin at the same place; NOTIFY drops what is equal.
+    bell constant text := concat_ws(' ', stream, epoch, first, last, node, incarnation, sequence);
+    parts constant int := (octet_length(riders) + 5699) / 5700;
+    nothing text;
+BEGIN
+    -- The server keeps notifications until its slowest listener has them, and refuses commits when there is no more room, everybody's.
+    IF riders IS NULL OR parts > 13 OR (parts > 1 AND pg_notification_queue_usage() > 0.1) THEN
+        -- Why assigned to nothing: PERFORM runs a query, and an assignment costs a tenth of one.
+        nothing := pg_notify(channel, bell);
+        RETURN;
+    END IF;
+    -- A notification may have 7 999 bytes: 5 700 in base64 with its line breaks take 7 700, and what precedes at most 150. A pack of
+    -- the bus takes 12 of them, which wake a listener once and spare it a look into the log.
+    FOR part IN 1 .. parts LOOP
+        nothing := pg_notify(channel, bell || ' ' || part || '/' || parts || ' '
+            || encode(substring(riders FROM (part - 1) * 5700 + 1 FOR 5700), 'base64'));
+    END LOOP;
+END $$;
+
+-- Rings for what is in the log.
+CREATE FUNCTION {schema}.tell(app int, stream int, epoch bigint, first bigint, last bigint, channel text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    final log;
+    riders bytea;
+BEGIN
+    SELECT * INTO final FROM log l
+        WHERE l.ring BETWEEN tell.app * 6 AND tell.app * 6 + 5
+            AND l.stream = tell.stream AND l.epoch = tell.epoch AND l.place = last;
+    -- Nothing is told of what is no longer retained.
+    IF NOT FOUND THEN RETURN; END IF;
+    IF (
+        SELECT sum(octet_length(l.bytes) + 4) FROM log l
+        WHERE l.ring BETWEEN tell.app * 6 AND tell.app * 6 + 5
+            AND l.stream = tell.stream AND l.epoch = tell.epoch AND l.place BETWEEN first AND last
+    ) <= 74100 THEN
+        SELECT string_agg(int4send(octet_length(l.bytes)) || l.bytes, NULL ORDER BY l.place) INTO riders FROM log l
+            WHERE l.ring BETWEEN tell.app * 6 AND tell.app * 6 + 5
+                AND l.stream = tell.stream AND l.epoch = tell.epoch AND l.place BETWEEN first AND last;
+    END IF;
+    PERFORM send_bell(channel, stream, epoch, first, last, final.node, final.incarnation, final.sequence, riders);
+END $$;
+
+-- Rings for what was appended without a bell, unless somebody has meanwhile, or it is too early and the caller can wait.
+CREATE FUNCTION {schema}.ring(app int, stream int, wait_ms int, can_wait boolean) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    head heads;
+    channel text;
+    pause interval;
+BEGIN
+    PERFORM set_config('lock_timeout', wait_ms::text, true);
+    SELECT a.channel, a.bell_pause INTO channel, pause FROM apps a WHERE a.app = ring.app;
+    UPDATE heads h SET told = h.newest, told_from = h.told + 1, rung_at = clock_timestamp()
+        WHERE h.app = ring.app AND h.stream = ring.stream AND h.told < h.newest
+            AND (clock_timestamp() >= h.rung_at + pause OR NOT can_wait)
+        RETURNING h.* INTO head;
+    IF FOUND THEN PERFORM tell(app, stream, head.epoch, head.told_from, head.told, channel); END IF;
+END $$;
+
+-- Stores a batch of one writer and rings the bell. Answers epoch and offset of its last record: where it lies, or lay already. And
+-- who is to ring: nobody any more (-1), the caller after so many milliseconds by calling ring (0 or more), or somebody else (NULL).
 CREATE FUNCTION {schema}.append(
     app int, stream int, seen_epoch bigint, seen_place bigint, node bigint, incarnation bigint,
     sequences bigint[], records bytea[], wait_ms int, durability text,
-    OUT epoch bigint, OUT last bigint
+    OUT epoch bigint, OUT last bigint, OUT ring_in int
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 DECLARE
@@ -166,28 +251,35 @@ DECLARE
     written record;
     ring int;
     channel text;
-    bell text;
+    pause interval;
+    -- Those of a large batch share its bell already.
+    is_large constant boolean := pg_column_size(records) > 8000;
+    now_is constant timestamptz := clock_timestamp();
+    rings boolean;
     riders bytea;
-    parts int;
     nothing text;
 BEGIN
-    -- Why assigned to nothing: PERFORM runs a query, and an assignment costs a tenth of one.
+    -- Why assigned to nothing: as above.
     nothing := set_config('lock_timeout', wait_ms::text, true);
     IF durability IS NOT NULL THEN
         nothing := set_config('synchronous_commit', durability, true);
     END IF;
+    SELECT a.app * 6 + a.slot, a.channel, a.bell_pause INTO ring, channel, pause FROM apps a WHERE a.app = append.app;
 
     -- One visit to the counter row, which stays locked from here on. In the rare case of a repetition it is set back.
-    UPDATE heads h SET newest = h.newest + count
-        WHERE h.app = append.app AND h.stream = append.stream
-            AND (seen_epoch > h.epoch OR (seen_epoch = h.epoch AND seen_place > h.newest)) IS NOT TRUE
-        RETURNING h.* INTO head;
-    IF NOT FOUND THEN
+    FOR attempt IN 1 .. 2 LOOP
+        UPDATE heads h SET newest = h.newest + count,
+                told = CASE WHEN is_large OR now_is >= h.rung_at + pause THEN h.newest + count ELSE h.told END,
+                told_from = CASE WHEN is_large OR now_is >= h.rung_at + pause THEN h.told + 1 ELSE h.told_from END,
+                rung_at = CASE WHEN is_large OR now_is >= h.rung_at + pause THEN now_is ELSE h.rung_at END
+            WHERE h.app = append.app AND h.stream = append.stream
+                AND (seen_epoch > h.epoch OR (seen_epoch = h.epoch AND seen_place > h.newest)) IS NOT TRUE
+            RETURNING h.* INTO head;
+        EXIT WHEN FOUND;
         head := begin_epoch(app, stream, seen_epoch, seen_place, NULL);
-        UPDATE heads h SET newest = h.newest + count
-            WHERE h.app = append.app AND h.stream = append.stream RETURNING h.* INTO head;
-    END IF;
+    END LOOP;
     epoch := head.epoch;
+    rings := head.told = head.newest;
 
     UPDATE writers w SET sequence = final, place = head.newest, written_at = now()
         WHERE w.app = append.app AND w.stream = append.stream
@@ -202,8 +294,12 @@ BEGIN
             WHILE first <= count AND sequences[first] <= written.sequence LOOP
                 first := first + 1;
             END LOOP;
-            UPDATE heads h SET newest = h.newest - first + 1
+            -- Somebody's records may have waited for the bell that doesn't ring now.
+            UPDATE heads h SET newest = h.newest - first + 1, rung_at = '-infinity',
+                    told = CASE WHEN rings THEN h.told_from - 1 ELSE h.told END
                 WHERE h.app = append.app AND h.stream = append.stream RETURNING h.* INTO head;
+            rings := false;
+            ring_in := 0;
             IF final = written.sequence THEN
                 last := written.place;
                 RETURN;
@@ -229,40 +325,34 @@ BEGIN
     END IF;
 
     last := head.newest;
-    SELECT a.app * 6 + a.slot, a.channel INTO ring, channel FROM apps a WHERE a.app = append.app;
-    -- No two bells are equal, since no two batches begin at the same place; NOTIFY drops what is equal.
-    bell := concat_ws(' ', stream, epoch, last - count + first, last, node, incarnation, final);
     IF count = 1 THEN
         INSERT INTO log VALUES (ring, stream, epoch, last, node, incarnation, final, records[1]);
-        IF octet_length(records[1]) <= 74096 THEN
-            riders := int4send(octet_length(records[1])) || records[1];
-        END IF;
     ELSE
         INSERT INTO log
             SELECT ring, stream, append.epoch, last - count + r.i, node, incarnation, r.sequence, r.bytes
             FROM unnest(sequences, records) WITH ORDINALITY r (sequence, bytes, i) WHERE r.i >= first;
-        IF (
-            SELECT sum(octet_length(r.bytes) + 4) FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first
-        ) <= 74100 THEN
-            SELECT string_agg(int4send(octet_length(r.bytes)) || r.bytes, NULL ORDER BY r.i) INTO riders
-                FROM unnest(records) WITH ORDINALITY r (bytes, i) WHERE r.i >= first;
+    END IF;
+    IF NOT rings THEN
+        -- Whoever is the first that isn't told of sees to the bell. A little late, so that an append that comes then rings instead.
+        IF ring_in IS NULL AND head.told = last - count THEN
+            ring_in := greatest(0, ceil(1000 * extract(epoch FROM head.rung_at + pause * 1.25 - now_is)));
         END IF;
-    END IF;
-    -- The server keeps notifications until its slowest listener has them, and refuses commits when there is no more room, everybody's.
-    IF octet_length(riders) > 5700 AND pg_notification_queue_usage() > 0.1 THEN
-        riders := NULL;
-    END IF;
-    IF riders IS NULL THEN
-        nothing := pg_notify(channel, bell);
         RETURN;
     END IF;
-    -- A notification may have 7 999 bytes: 5 700 in base64 with its line breaks take 7 700, and what precedes at most 150. A pack of
-    -- the bus takes 12 of them, which wake a listener once and spare it a look into the log.
-    parts := (octet_length(riders) + 5699) / 5700;
-    FOR part IN 1 .. parts LOOP
-        nothing := pg_notify(channel, bell || ' ' || part || '/' || parts || ' '
-            || encode(substring(riders FROM (part - 1) * 5700 + 1 FOR 5700), 'base64'));
-    END LOOP;
+    ring_in := -1;
+    IF head.told_from <= last - count THEN
+        nothing := tell(app, stream, epoch, head.told_from, last, channel);
+        RETURN;
+    END IF;
+    IF count = 1 THEN
+        IF octet_length(records[1]) <= 74096 THEN
+            riders := int4send(octet_length(records[1])) || records[1];
+        END IF;
+    ELSIF (SELECT sum(octet_length(r.bytes) + 4) FROM unnest(records) r (bytes)) <= 74100 THEN
+        SELECT string_agg(int4send(octet_length(r.bytes)) || r.bytes, NULL ORDER BY r.i) INTO riders
+            FROM unnest(records) WITH ORDINALITY r (bytes, i);
+    END IF;
+    nothing := send_bell(channel, stream, epoch, last - count + 1, last, node, incarnation, final, riders);
 END $$;
 
 -- The places an app's records take, oldest first; for the functions below.
@@ -363,8 +453,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 DECLARE
     kept apps;
     following int;
+    pause interval;
 BEGIN
     PERFORM set_config('lock_timeout', '100', true);
+    INSERT INTO nodes AS n VALUES (app, node, clock_timestamp())
+        ON CONFLICT ON CONSTRAINT nodes_pkey DO UPDATE SET seen_at = clock_timestamp()
+            WHERE n.seen_at < clock_timestamp() - interval '5 seconds';
     SELECT * INTO kept FROM apps a WHERE a.app = keep.app;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the app is no longer there' USING ERRCODE = 'BB001';
@@ -379,6 +473,12 @@ BEGIN
                 AND (a.keeper IS NULL OR a.keeper = node OR a.keeper_until <= clock_timestamp());
         IF NOT FOUND THEN RETURN false; END IF;
     END IF;
+
+    -- With a handful of nodes each record has its bell; half a millisecond for each more keeps what bells cost in bounds.
+    DELETE FROM nodes n WHERE n.app = keep.app AND n.seen_at < clock_timestamp() - interval '15 seconds';
+    SELECT least(50, greatest(0, 0.5 * (count(*) - 4))) * interval '1 millisecond' INTO pause
+        FROM nodes n WHERE n.app = keep.app;
+    UPDATE apps a SET bell_pause = pause WHERE a.app = keep.app AND a.bell_pause <> pause;
 
     following := (kept.slot + 1) % 6;
     IF pg_relation_size(format('log_%s', kept.app * 6 + following)::regclass) > 0 THEN
@@ -475,7 +575,7 @@ END $$;
 CREATE FUNCTION {schema}.move_outbox(
     ids bigint[], app int, stream int, seen_epoch bigint, seen_place bigint, node bigint, incarnation bigint,
     sequences bigint[], records bytea[], wait_ms int,
-    OUT epoch bigint, OUT last bigint
+    OUT epoch bigint, OUT last bigint, OUT ring_in int
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -488,7 +588,7 @@ BEGIN
         RAISE EXCEPTION 'another node has moved these messages' USING ERRCODE = 'BB003';
     END IF;
     -- Nobody may hear of a message before it is certain that it won't be moved again.
-    SELECT a.epoch, a.last INTO move_outbox.epoch, move_outbox.last
+    SELECT a.epoch, a.last, a.ring_in INTO move_outbox.epoch, move_outbox.last, move_outbox.ring_in
         FROM append(app, stream, seen_epoch, seen_place, node, incarnation, sequences, records, wait_ms, 'on') a;
 END $$;
 

@@ -3,7 +3,7 @@ enum Schema {
     /// The version that this build makes, and the only one it works with: what ``schema_facts`` answers.
     ///
     /// It grows with every change of the tables, of the functions or of what they say through `NOTIFY`.
-    static let version = 2
+    static let version = 3
 
     /// What creates the whole schema, as an operator would run it.
     static func text(named name: String, isLogged: Bool) -> String {

@@ -130,6 +130,17 @@ final class Connection {
         return []
     }
 
+    /// As ``flush()``, by who has only borrowed the connection.
+    /// - Returns: false when something is left to be sent, or to be found out.
+    func post() -> Bool {
+        guard self.isUnsent, case .open = self.phase, let handle = self.handle else { return true }
+        guard PQflush(handle) == 0 else { return false }
+        self.isUnsent = false
+        return true
+    }
+
+    var isOpen: Bool { if case .open = self.phase { true } else { false } }
+
     /// Ends it; whatever waits for an answer gets `error`.
     func close(_ error: ServerError) {
         self.phase = .closed

@@ -46,6 +46,8 @@ package struct Publishing<Ticket> {
     }
 
     package var hasWaiting: Bool { !self.waiting.isEmpty }
+    /// Bytes of the messages that were not sent yet.
+    package var waitingBytes: Int { self.waiting.reduce(0) { $0 + $1.body.readableBytes } }
 
     /// When something is due: a deadline, or a batch to be looked for.
     package var wakeUp: ContinuousClock.Instant? {

@@ -142,6 +142,19 @@ final class RabbitMQLink: ThreadResident {
         self.work = []
     }
 
+    var isLendable: Bool {
+        self.isLive && self.publisher?.isOpen(self.attempt.publishingChannel) == true && !self.publishing.hasWaiting
+    }
+
+    func post() -> Bool {
+        // Why: the library waits for room to write, and there is some; a larger message might need more.
+        guard self.work.isEmpty, self.publishing.waitingBytes <= 4_096 else { return false }
+        self.watch.turnBegins()
+        defer { self.watch.turnEnds() }
+        self.sendWaiting()
+        return !self.publishing.hasWaiting && self.publisher?.fault == nil
+    }
+
     /// Does something in the next turn.
     func later(_ item: @escaping () -> Void) {
         self.work.append(item)

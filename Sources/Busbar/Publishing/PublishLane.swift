@@ -4,7 +4,8 @@ import DequeModule
 /// Outbound side of one stream, as a value: publishes in, packs and outcomes out. It knows no clock, driver or continuation.
 ///
 /// While nothing is under way a message leaves at once as a pack of its own; what arrives meanwhile is collected into the next
-/// pack. One pack is under way at a time; after a failure that leaves open whether it was stored, the very same bytes are sent
+/// pack. After a pack of several the next message is likely the first of several, too: it waits for whoever is about to publish,
+/// until ``gathered(now:effects:)``. One pack is under way at a time; after a failure that leaves open whether it was stored, the very same bytes are sent
 /// again. A pack that the broker refuses is sent again message by message, so only the guilty publish fails.
 package struct PublishLane {
     package typealias PublishID = UInt64
@@ -18,8 +19,10 @@ package struct PublishLane {
         package var deadline: Duration
         package var whileStarting: OfflinePolicy
         package var whileAway: OfflinePolicy
+        /// Whether a message may wait for others that are about to come.
+        package var gathers: Bool
 
-        package init(_ configuration: BusConfiguration, largestRecordBytes: Int) {
+        package init(_ configuration: BusConfiguration, largestRecordBytes: Int, gathers: Bool = true) {
             self.packBytes = min(configuration.packBytes, largestRecordBytes)
             self.packCount = configuration.packCount
             self.largestRecordBytes = largestRecordBytes
@@ -28,6 +31,7 @@ package struct PublishLane {
             self.deadline = configuration.publishDeadline
             self.whileStarting = configuration.whileStarting
             self.whileAway = configuration.whileAway
+            self.gathers = gathers
         }
     }
 
@@ -36,6 +40,8 @@ package struct PublishLane {
         case append(Record)
         /// Its outcome comes as an effect.
         case wait
+        /// As ``wait``; report ``gathered(now:effects:)`` once those that are about to publish have done so.
+        case gather
         case deliverLocally
         case refuse(BusError)
     }
@@ -81,6 +87,9 @@ package struct PublishLane {
     /// Messages of a refused pack, to be sent one by one before anything else.
     private var singles: Deque<Waiting> = []
     private var pack: Outgoing?
+    /// How many messages the last pack held.
+    private var lastCount = 0
+    private var isGathering = false
     private var closesAt: Moment?
 
     package init(node: UInt64, incarnation: UInt64, limits: Limits) {
@@ -107,11 +116,24 @@ package struct PublishLane {
         guard self.pack == nil, self.waitingCount == 0 else {
             return (id, self.enqueue(id, message, now: now, self.limits.bufferBytes, self.limits.bufferCount))
         }
+        if self.limits.gathers, self.lastCount >= Self.crowd {
+            let offer = self.enqueue(id, message, now: now, self.limits.bufferBytes, self.limits.bufferCount)
+            guard offer == .wait else { return (id, offer) }
+            self.isGathering = true
+            return (id, .gather)
+        }
         let waiting = self.waiting(id, message, now: now)
         let key = self.nextKey()
         let record = Record(key: key, bytes: Pack.encode(message, key: key))
         self.pack = Outgoing(record: record, publishes: [waiting], count: 1)
+        self.lastCount = 1
         return (id, .append(record))
+    }
+
+    /// Those that were about to publish have done so.
+    package mutating func gathered(now: Moment, effects: inout [Effect]) {
+        self.isGathering = false
+        self.sendNext(now: now, effects: &effects)
     }
 
     /// The record under way was accepted.
@@ -184,6 +206,7 @@ package struct PublishLane {
         }
         self.dropAbandonedPack(now: now, effects: &effects)
         self.retry(now: now, effects: &effects)
+        if self.isGathering { self.gathered(now: now, effects: &effects) }
     }
 
     /// The publishing task was cancelled. Answers with its outcome, or nil when that was decided before.
@@ -211,6 +234,9 @@ package struct PublishLane {
 }
 
 extension PublishLane {
+    /// A pack of so many says that publishers come in crowds.
+    private static var crowd: Int { 4 }
+
     private static func unknown(_ detail: String) -> BusError { BusError(.outcomeUnknown, detail) }
 
     private func refusal(of message: Message) -> BusError? {
@@ -262,6 +288,8 @@ extension PublishLane {
         let key = self.nextKey()
         let record = Record(key: key, bytes: Pack.encode(publishes.map(\.message), key: key))
         self.pack = Outgoing(record: record, publishes: publishes, count: publishes.count)
+        self.lastCount = publishes.count
+        self.isGathering = false
         effects.append(.append(record))
     }
 

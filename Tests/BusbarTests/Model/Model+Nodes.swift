@@ -16,6 +16,9 @@ extension Model {
             self.nodes[node].waiting[ticket] = id
             self.nodes[node].append = record
         case .wait: self.nodes[node].waiting[ticket] = id
+        case .gather:
+            self.nodes[node].waiting[ticket] = id
+            self.nodes[node].isGathering = true
         case .refuse, .deliverLocally: self.withdrawn.insert(id)
         }
     }
@@ -38,6 +41,10 @@ extension Model {
     }
 
     mutating func answerAppend(_ node: Int, isCalm: Bool) {
+        if self.nodes[node].isGathering {
+            self.nodes[node].isGathering = false
+            self.onLane(node) { $0.gathered(now: $1, effects: &$2) }
+        }
         guard let record = self.nodes[node].append else { return }
         self.nodes[node].append = nil
         let fate = isCalm || !self.nodes[node].isLive ? (self.nodes[node].isLive ? 99 : 0) : self.pick(100)
@@ -193,6 +200,7 @@ extension PublishLane.Offer {
         switch self {
         case .append: "sent"
         case .wait: "waits"
+        case .gather: "gathers"
         case .deliverLocally: "local"
         case .refuse(let error): error.code.name
         }

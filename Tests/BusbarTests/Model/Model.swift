@@ -25,6 +25,7 @@ struct Model {
         /// Hears everything that this node delivers; it has room for all of a schedule.
         let tap: Subscriber
         var append: Record?
+        var isGathering = false
         var reads: [StreamReceiver.ReadRequest] = []
         /// Publishes that wait, by the lane's ids.
         var waiting: [UInt64: Int] = [:]

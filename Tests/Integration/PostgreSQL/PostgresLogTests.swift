@@ -75,6 +75,65 @@ struct PostgresLogTests {
         }
     }
 
+    @Test("while bells pause, what is appended waits for the next one, which tells of all of it at once")
+    func sharesBells() async throws {
+        let server = try await PostgresServer.started()
+        try await withNode(try server.configuration()) { first, heardFirst in
+            try await withNode(try server.configuration()) { second, heardSecond in
+                try server.pauseBells("1 hour")
+                var (one, two) = (Writer(), Writer())
+                var last = try await first.append(one.batch("a"), to: stream).last
+                last = try await second.append(two.batch("b", "c", after: last), to: stream).last
+                last = try await first.append(one.batch("d", after: last), to: stream).last
+                #expect(try server.told() == "1 of 4")
+                try server.pauseBells("0")
+                last = try await second.append(two.batch("e", after: last), to: stream).last
+                #expect(try server.told() == "5 of 5")
+                for heard in [heardFirst, heardSecond] {
+                    let log = try await heard.wait { $0.records.count == 5 }
+                    #expect(log.texts == ["a", "b", "c", "d", "e"])
+                    #expect(log.records.map(\.record.offset.rawValue) == [1, 2, 3, 4, 5])
+                }
+            }
+        }
+    }
+
+    @Test("a node rings for what it appended without a bell, also when the next append brings nothing new")
+    func ringsLater() async throws {
+        let server = try await PostgresServer.started()
+        try await withNode(try server.configuration()) { driver, inbox in
+            try server.pauseBells("1 second")
+            var writer = Writer()
+            _ = try await driver.append(writer.batch("a"), to: stream)
+            _ = try await driver.append(writer.batch("b"), to: stream)
+            while try server.told() != "2 of 2" {}
+            try server.pauseBells("1 hour")
+            let batch = writer.batch("c")
+            #expect(try await driver.append(batch, to: stream).last.offset == Offset(3))
+            #expect(try server.told() == "2 of 3")
+            #expect(try await driver.append(batch, to: stream).last.offset == Offset(3))
+            while try server.told() != "3 of 3" {}
+            #expect(try await inbox.wait { $0.records.count == 3 }.texts == ["a", "b", "c"])
+        }
+    }
+
+    @Test("a node that ends rings for what it appended without a bell")
+    func ringsAtTheEnd() async throws {
+        let server = try await PostgresServer.started()
+        try await withNode(try server.configuration()) { driver, _ in
+            try server.pauseBells("1 hour")
+            var writer = Writer()
+            _ = try await driver.append(writer.batch("a"), to: stream)
+            _ = try await driver.append(writer.batch("b"), to: stream)
+            #expect(try server.told() == "1 of 2")
+            _ = try await driver.append(writer.batch([ByteBuffer(repeating: 1, count: 9_000)]), to: stream)
+            #expect(try server.told() == "3 of 3")
+            _ = try await driver.append(writer.batch("c"), to: stream)
+            #expect(try server.told() == "3 of 4")
+        }
+        while try server.told() != "4 of 4" {}
+    }
+
     @Test("a page holds at most what was asked for but one record at least, and says what the stream holds")
     func pages() async throws {
         let server = try await PostgresServer.started()

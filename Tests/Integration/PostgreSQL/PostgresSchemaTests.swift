@@ -39,7 +39,7 @@ struct PostgresSchemaTests {
                 + "LANGUAGE sql AS 'SELECT 99, false'")
         let newer = await reasonForGivingUp(try server.configuration())
         #expect(newer?.code == .rejected && newer?.recovery == .giveUp)
-        #expect(newer?.detail.contains("version 99") == true && newer?.detail.contains("up to 2") == true)
+        #expect(newer?.detail.contains("version 99") == true && newer?.detail.contains("up to 3") == true)
         try server.sql(
             "CREATE OR REPLACE FUNCTION busbar.schema_facts(OUT version int, OUT is_logged boolean) "
                 + "LANGUAGE sql AS 'SELECT 1, false'")

@@ -158,6 +158,19 @@ final class PostgresServer: Sendable {
             input: text + "\n")
     }
 
+    /// Sets the least time between two bells of the only app, and keeps nodes from deciding on it.
+    func pauseBells(_ interval: String) throws {
+        // Why locked: a node that is deciding right now comes first.
+        try self.sql(
+            """
+            BEGIN; LOCK TABLE busbar.apps;
+            UPDATE busbar.apps SET keeper = 1, keeper_until = now() + interval '1 day', bell_pause = '\(interval)'; COMMIT
+            """)
+    }
+
+    /// How many records of the only stream bells have told of.
+    func told() throws -> String { try self.sql("SELECT told || ' of ' || newest FROM busbar.heads") }
+
     /// The postmaster and all its children.
     var processes: [pid_t] {
         guard let postmaster = self.postmaster.withLock({ $0?.processIdentifier }) else { return [] }

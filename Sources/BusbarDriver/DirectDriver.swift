@@ -1,0 +1,14 @@
+/// A driver that takes a batch without a task of its own, and says later what became of it.
+///
+/// An ability beyond the contract: a driver that has none is a ``BackplaneDriver`` and complete. For drivers on a thread or event
+/// loop of their own it spares the bus two changes of thread per append, which on an idle machine take longer than the append.
+public protocol DirectDriver: BackplaneDriver {
+    /// As ``BackplaneDriver/append(_:to:)``, with the outcome given to `completion`: once, from any thread, also before this returns,
+    /// and at the latest before ``BackplaneDriver/run(following:delivering:)`` returns.
+    ///
+    /// Never waits. What it sends may be sent by the calling thread.
+    func append(
+        _ batch: Batch, to stream: StreamID,
+        completion: @escaping @Sendable (Result<Receipt, DriverError>) -> Void
+    )
+}
