@@ -50,13 +50,6 @@ public final class PostgresDriver: OutboxDriver, DirectDriver {
         try outcome.get()
     }
 
-    public func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
-        let result = await withCheckedContinuation { continuation in
-            self.append(batch, to: stream) { continuation.resume(returning: $0) }
-        }
-        return try result.get()
-    }
-
     public func append(
         _ batch: Batch, to stream: StreamID,
         completion: @escaping @Sendable (Result<Receipt, DriverError>) -> Void

@@ -12,3 +12,13 @@ public protocol DirectDriver: BackplaneDriver {
         completion: @escaping @Sendable (Result<Receipt, DriverError>) -> Void
     )
 }
+
+extension DirectDriver {
+    /// Waits for the other one, also when the task is cancelled: the driver bounds it in time.
+    public func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
+        let result = await withCheckedContinuation { continuation in
+            self.append(batch, to: stream) { continuation.resume(returning: $0) }
+        }
+        return try result.get()
+    }
+}

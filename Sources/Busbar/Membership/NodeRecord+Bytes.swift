@@ -8,6 +8,7 @@ package import NIOCore
 ///     roll call: key subject(name)
 ///     moved:     connection(name) node
 ///     ended:     connection(name) node
+///     began:     connection(name) node
 ///     replies:   to(node) from(node) count(4) [number(8) verdict(1) [body | code(name) detail(name)]]…
 ///
 /// A node is 12 bytes, a key a node and 8, a duty one byte and, unless it is everyone's, a node. Whoever meets a version
@@ -16,7 +17,7 @@ extension NodeRecord {
     private static let version: UInt8 = 1
 
     // Why from 64 on: a record of a hub runtime begins with the same two bytes and has smaller kinds.
-    private enum Kind: UInt8 { case sign = 64, request, rollCall, moved, replies, ended }
+    private enum Kind: UInt8 { case sign = 64, request, rollCall, moved, replies, ended, began }
 
     /// Whether the bytes begin as such a record does.
     package static func isOne(_ bytes: ByteBuffer) -> Bool {
@@ -47,6 +48,10 @@ extension NodeRecord {
             bytes.write(node)
         case .ended(let id, let node):
             bytes.writeMultipleIntegers(Self.version, Kind.ended.rawValue)
+            bytes.writeName(id)
+            bytes.write(node)
+        case .began(let id, let node):
+            bytes.writeMultipleIntegers(Self.version, Kind.began.rawValue)
             bytes.writeName(id)
             bytes.write(node)
         case .replies(let replies):
@@ -90,6 +95,9 @@ extension NodeRecord {
         case .ended:
             guard let id = bytes.readName(), let node = bytes.readNode() else { return nil }
             return .ended(connectionID: id, on: node)
+        case .began:
+            guard let id = bytes.readName(), let node = bytes.readNode() else { return nil }
+            return .began(connectionID: id, on: node)
         case .replies:
             guard let to = bytes.readNode(), let from = bytes.readNode(),
                 let count = bytes.readInteger(as: UInt32.self),

@@ -8,6 +8,9 @@ package enum NodeRecord: Hashable, Sendable {
     case rollCall(RequestKey, subject: String)
     /// A connection lives on `node` from here on. Any other node that has it lets go of it.
     case moved(connectionID: String, to: NodeID)
+    /// A connection has begun on `node`. Any other node where it had only begun, too, lets go of it; one that it has moved to keeps it:
+    /// this is late news there.
+    case began(connectionID: String, on: NodeID)
     case replies(NodeReplies)
     /// The client of a connection has ended it on `node`. Any other node to which it comes lets go of it.
     case ended(connectionID: String, on: NodeID)

@@ -21,9 +21,10 @@ final class LocalConnections: Sendable {
     func owns(_ id: String) -> Bool { self.core.withLock { $0.contains(id) } || self.classic.owns(id) }
 
     /// A classic connection lives on a node from here on: on this one, or on another that has taken it over.
-    func moved(_ id: String, isHere: Bool) {
+    /// - Parameter isBeginning: whether it began there, perhaps before it came here.
+    func moved(_ id: String, isHere: Bool, isBeginning: Bool = false) {
         if isHere { return self.classic.confirm(id) }
-        guard let ticket = self.classic.release(id) else { return }
+        guard let ticket = self.classic.release(id, toBeginning: isBeginning) else { return }
         self.classic.perform(ticket) { $0?.movedAway() }
     }
 

@@ -34,8 +34,12 @@ extension HubRuntime {
 
 extension NodeExchange {
     /// Says in the log that a connection lives here from that place on. False if the broker hasn't taken it.
-    func announceMove(of connectionID: String) async -> Bool {
-        await self.announce(about: connectionID) { .moved(connectionID: connectionID, to: $0) }
+    /// - Parameter isBeginning: whether it began here; that doesn't count where it has moved to meanwhile.
+    func announceMove(of connectionID: String, isBeginning: Bool) async -> Bool {
+        await self.announce(about: connectionID) { node in
+            isBeginning
+                ? .began(connectionID: connectionID, on: node) : .moved(connectionID: connectionID, to: node)
+        }
     }
 
     /// Says in the log that the client of a connection has ended it here. False if the broker hasn't taken it.

@@ -25,6 +25,10 @@ extension NodeExchange {
         case .moved(let id, let node):
             self.connections.moved(
                 id, isHere: self.change { state, _ in state.membership.own.id.process == node.process })
+        case .began(let id, let node):
+            self.connections.moved(
+                id, isHere: self.change { state, _ in state.membership.own.id.process == node.process },
+                isBeginning: true)
         case .ended(let id, let node):
             let isOwn = self.change { state, _ in state.membership.own.id.process == node.process }
             if !isOwn { self.connections.ended(id) }

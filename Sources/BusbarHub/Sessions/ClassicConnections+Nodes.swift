@@ -179,11 +179,11 @@ extension ClassicConnections {
     }
 
     /// Tells the node that had a connection, if any, that it lives here now. Ends with the connection.
-    func announceMove(of session: ClassicSession, _ ticket: ClassicDirectory.Ticket) {
+    func announceMove(of session: ClassicSession, _ ticket: ClassicDirectory.Ticket, isBeginning: Bool) {
         let id = session.id, nodes = self.runtime.services.nodes, directory = self.directory
         let work = Work(context: session.state.context) {
             while !Task.isCancelled, directory.ticket(of: id) == ticket {
-                if await nodes.announceMove(of: id) { return }
+                if await nodes.announceMove(of: id, isBeginning: isBeginning) { return }
                 do { try await nodes.bus.time.clock.sleep(for: .seconds(1)) } catch { return }
             }
         }

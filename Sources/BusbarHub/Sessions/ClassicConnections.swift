@@ -116,7 +116,9 @@ package struct ClassicConnections: Sendable {
         case .full: return channel.end(.goingAway)
         case .new(let ticket):
             let session = ClassicSession(self.runtime, handle, ticket, ClassicState(channel.opening, self.runtime))
-            if !isFirst || self.runtime.services.nodes.mayHaveOthers { self.announceMove(of: session, ticket) }
+            if !isFirst || self.runtime.services.nodes.mayHaveOthers {
+                self.announceMove(of: session, ticket, isBeginning: isFirst)
+            }
             return session.open(channel)
         case .known(let known, let home): (ticket, previous) = (known, home)
         }

@@ -26,6 +26,8 @@ final class ClassicDirectory: Sendable {
         /// Whether requests of other nodes about the connection are for this one: not yet, as long as the node that had
         /// it may serve them.
         var isOwned: Bool
+        /// Whether its client has been told where it stands, as those are that come from another node.
+        var isSequel: Bool
     }
 
     struct State {
@@ -54,10 +56,11 @@ final class ClassicDirectory: Sendable {
         _ id: String, for handle: LoopHandle, channel: ClassicLifecycle.Channel, isOwned: Bool = true
     ) -> Claim {
         self.state.withLock { state in
-            var home = Home(handle: handle, newest: channel, isOwned: isOwned)
+            var home = Home(handle: handle, newest: channel, isOwned: isOwned, isSequel: !isOwned)
             if let ticket = state.tickets[id], let old = state.homes[ticket] {
                 guard old.newest <= channel else { return .stale }
                 home.isOwned = old.isOwned
+                home.isSequel = home.isSequel || old.isSequel
                 state.homes[ticket] = home
                 return .known(ticket, at: old.handle)
             }
@@ -84,10 +87,13 @@ final class ClassicDirectory: Sendable {
     }
 
     /// The connection lives on another node from here on. The id is free.
+    /// - Parameter toBeginning: whether it began there. That is late news where it has gone on.
     /// - Returns: what is left of it here; nil also when it has come back here since, which the log is about to say.
-    func release(_ id: String) -> Ticket? {
+    func release(_ id: String, toBeginning: Bool) -> Ticket? {
         self.state.withLock { state in
-            guard let ticket = state.tickets[id], state.homes[ticket]?.isOwned == true else { return nil }
+            guard let ticket = state.tickets[id], let home = state.homes[ticket], home.isOwned,
+                !(toBeginning && home.isSequel)
+            else { return nil }
             state.tickets[id] = nil
             return ticket
         }

@@ -55,6 +55,22 @@ struct ClassicFarmTests {
         }
     }
 
+    @Test("38: that a connection began somewhere is late news where it has gone on to")
+    func lateBeginning() async throws {
+        try await RoomFarm.open(nodes: 3) { farm in
+            let peer = try await farm.rooms[0].classic("k")
+            let cursor = try await peer.envelope().cursor
+            let moved = try await farm.rooms[1].classic("k", kind: .poll(cursor: cursor))
+            try await farm.wait(on: [0]) { $0.runtime.hasClassic("k") == false }
+            let first = try #require(farm.rooms[0].runtime.nodes.first { $0.name == "node 0" })
+            try await farm.buses[0].publishUnthrottled(
+                NodeRecord.began(connectionID: "k", on: first.id).encoded(), to: HubTopics.owner(of: "k"))
+            #expect(await farm.rooms[2].runtime.classic.start(id: "k") == .started)
+            try await moved.call("toCaller", #"["end"]"#)
+            #expect(try await moved.messages(until: #"["end"]"#) == [#"["end"]"#])
+        }
+    }
+
     @Test("38: a client whose /start came before its next receive request is not connected again where that came")
     func startBeforeMove() async throws {
         try await RoomFarm.open(nodes: 2) { farm in

@@ -17,6 +17,7 @@ struct NodeRecordTests {
         samples.append(.rollCall(Self.key, subject: "id"))
         samples.append(.moved(connectionID: "0000002a-1111-4111-8111-111111111111", to: NodeID(process: 5)))
         samples.append(.ended(connectionID: "0000002a-1111-4111-8111-111111111111", on: NodeID(process: 6)))
+        samples.append(.began(connectionID: "0000002a-1111-4111-8111-111111111111", on: NodeID(process: 7)))
         let entries: [NodeReplies.Entry] = [
             .init(number: 1, verdict: .declined), .init(number: 2, verdict: .answer(.done(ByteBuffer(string: "ok")))),
             .init(number: 4, verdict: .coming),

@@ -98,9 +98,16 @@ final class PostgresServer: Sendable {
                     ],
                     asPostgres: true)
                 made = data
+                atexit { PostgresServer.removeTemplate() }
                 return data
             }
         try Command.run("/bin/cp", ["-a", source.path(), self.data.path()], asPostgres: true)
+    }
+
+    private static func removeTemplate() {
+        self.template.withLock { made in
+            if let made { try? FileManager.default.removeItem(at: made.deletingLastPathComponent()) }
+        }
     }
 
     deinit {
