@@ -11,7 +11,7 @@ struct ModelTests {
 
     @Test(
         "published = delivered + reported, in order, without repeats, in 10 000 random schedules",
-        .timeLimit(.minutes(3)), arguments: [ModelTests.firstSeed]
+        .timeLimit(.minutes(15)), arguments: [ModelTests.firstSeed]
     )
     func schedules(from seed: UInt64) async {
         for seed in seed..<seed + (Self.replay == nil ? Self.schedules : 1) {
