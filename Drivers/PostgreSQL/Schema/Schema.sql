@@ -252,9 +252,8 @@ DECLARE
     ring int;
     channel text;
     pause interval;
-    -- Those of a large batch share its bell already.
-    is_large constant boolean := pg_column_size(records) > 8000;
     now_is constant timestamptz := clock_timestamp();
+    rings_always boolean;
     rings boolean;
     riders bytea;
     nothing text;
@@ -265,13 +264,16 @@ BEGIN
         nothing := set_config('synchronous_commit', durability, true);
     END IF;
     SELECT a.app * 6 + a.slot, a.channel, a.bell_pause INTO ring, channel, pause FROM apps a WHERE a.app = append.app;
+    -- Without a pause whoever waited for the counter row rings too, though others have since it came. And messages of a large batch
+    -- share its bell already.
+    rings_always := pause = interval '0' OR pg_column_size(records) > 8000;
 
     -- One visit to the counter row, which stays locked from here on. In the rare case of a repetition it is set back.
     FOR attempt IN 1 .. 2 LOOP
         UPDATE heads h SET newest = h.newest + count,
-                told = CASE WHEN is_large OR now_is >= h.rung_at + pause THEN h.newest + count ELSE h.told END,
-                told_from = CASE WHEN is_large OR now_is >= h.rung_at + pause THEN h.told + 1 ELSE h.told_from END,
-                rung_at = CASE WHEN is_large OR now_is >= h.rung_at + pause THEN now_is ELSE h.rung_at END
+                told = CASE WHEN rings_always OR now_is >= h.rung_at + pause THEN h.newest + count ELSE h.told END,
+                told_from = CASE WHEN rings_always OR now_is >= h.rung_at + pause THEN h.told + 1 ELSE h.told_from END,
+                rung_at = CASE WHEN rings_always OR now_is >= h.rung_at + pause THEN now_is ELSE h.rung_at END
             WHERE h.app = append.app AND h.stream = append.stream
                 AND (seen_epoch > h.epoch OR (seen_epoch = h.epoch AND seen_place > h.newest)) IS NOT TRUE
             RETURNING h.* INTO head;
