@@ -182,6 +182,8 @@ extension Stream {
             return
         }
         direct.append(self.batch(of: record), to: self.id) { result in
+            // Why: a driver that answers twice must not decide on the next record.
+            guard self.lane.withLock({ $0.machine.isUnderWay(record.key) }) else { return }
             let work = self.concluded(result)
             self.finish(work)
             guard let next = work.append else { return }

@@ -3,8 +3,8 @@
 /// An ability beyond the contract: a driver that has none is a ``BackplaneDriver`` and complete. For drivers on a thread or event
 /// loop of their own it spares the bus two changes of thread per append, which on an idle machine take longer than the append.
 public protocol DirectDriver: BackplaneDriver {
-    /// As ``BackplaneDriver/append(_:to:)``, with the outcome given to `completion`: once, from any thread, also before this returns,
-    /// and at the latest before ``BackplaneDriver/run(following:delivering:)`` returns.
+    /// As ``BackplaneDriver/append(_:to:)``, with the outcome given to `completion`: once, from any thread, and bounded in time. A
+    /// failure may be given before this returns, a success may not: what is appended next is appended from within it.
     ///
     /// Never waits. What it sends may be sent by the calling thread.
     func append(

@@ -198,6 +198,28 @@ struct OutboundTests {
         configuration.whileAway = .buffer(bytes: 0, count: 1)
         #expect(throws: BusError.self) { try configuration.validate() }
     }
+
+    @Test("a driver that gives each outcome twice decides on one record each time, and never has two under way")
+    func answersTwice() async throws {
+        let driver = TwiceDriver()
+        try await withBus(driver) { bus in
+            let subscription = try await bus.subscribe(to: [Topic("a")])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for writer in 0..<8 {
+                    group.addTask {
+                        for number in 0..<50 { try await bus.publish("\(writer) \(number)", to: Topic("a")) }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let texts = try await subscription.collect(400).texts
+            for writer in 0..<8 {
+                let own = texts.filter { $0.hasPrefix("\(writer) ") }
+                #expect(own == (0..<50).map { "\(writer) \($0)" })
+            }
+        }
+        #expect(driver.most.load(ordering: .relaxed) == 1)
+    }
 }
 
 extension Bus {
@@ -223,6 +245,50 @@ private final class LateDriver: BackplaneDriver {
             await Task.yield()
         }
         return receipt
+    }
+
+    func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {
+        try await self.inner.read(stream, after: offset, limitBytes: limitBytes)
+    }
+
+    func extent(of stream: StreamID) async throws(DriverError) -> StreamExtent {
+        try await self.inner.extent(of: stream)
+    }
+}
+
+/// A log in memory whose appends need no task, and which says twice what became of each.
+private final class TwiceDriver: DirectDriver {
+    /// How many appends were under way at once at most.
+    let most = Atomic(0)
+    private let underWay = Atomic(0)
+    private let inner = MemoryDriver()
+
+    var guarantees: Guarantees {
+        var guarantees = self.inner.guarantees
+        guarantees.appendsAtOnce = false
+        return guarantees
+    }
+
+    func run(following streams: [StreamID], delivering inbox: any Inbox) async throws(DriverError) {
+        try await self.inner.run(following: streams, delivering: inbox)
+    }
+
+    func append(
+        _ batch: Batch, to stream: StreamID,
+        completion: @escaping @Sendable (Result<Receipt, DriverError>) -> Void
+    ) {
+        self.most.max(self.underWay.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
+        Task {
+            let result: Result<Receipt, DriverError>
+            do throws(DriverError) {
+                result = .success(try await self.inner.append(batch, to: stream))
+            } catch {
+                result = .failure(error)
+            }
+            self.underWay.subtract(1, ordering: .relaxed)
+            completion(result)
+            completion(result)
+        }
     }
 
     func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {

@@ -5,8 +5,10 @@ import DequeModule
 ///
 /// While nothing is under way a message leaves at once as a pack of its own; what arrives meanwhile is collected into the next
 /// pack. After a pack of several the next message is likely the first of several, too: it waits for whoever is about to publish,
-/// until ``gathered(now:effects:)``. One pack is under way at a time; after a failure that leaves open whether it was stored, the very same bytes are sent
-/// again. A pack that the broker refuses is sent again message by message, so only the guilty publish fails.
+/// until ``gathered(now:effects:)``.
+///
+/// One pack is under way at a time; after a failure that leaves open whether it was stored, the very same bytes are sent again. A
+/// pack that the broker refuses is sent again message by message, so only the guilty publish fails.
 package struct PublishLane {
     package typealias PublishID = UInt64
 
@@ -99,6 +101,10 @@ package struct PublishLane {
     }
 
     package var waitingCount: Int { self.waiting.count + self.singles.count }
+
+    /// Whether the outcome of this record is awaited: once, and of no other.
+    package func isUnderWay(_ key: RecordKey) -> Bool { self.pack?.isUnderWay == true && self.pack?.record.key == key }
+
     package var isDrained: Bool { self.pack == nil && self.waitingCount == 0 }
 
     /// A message to publish. Every offer gets an id of its own.

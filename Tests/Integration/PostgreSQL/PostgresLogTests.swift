@@ -89,10 +89,14 @@ struct PostgresLogTests {
                 try server.pauseBells("0")
                 last = try await second.append(two.batch("e", after: last), to: stream).last
                 #expect(try server.told() == "5 of 5")
+                // As if another append had come first while this one waited for the counter row.
+                try server.sql("UPDATE busbar.heads SET rung_at = now() + interval '1 hour'")
+                _ = try await first.append(one.batch("f", after: last), to: stream)
+                #expect(try server.told() == "6 of 6")
                 for heard in [heardFirst, heardSecond] {
-                    let log = try await heard.wait { $0.records.count == 5 }
-                    #expect(log.texts == ["a", "b", "c", "d", "e"])
-                    #expect(log.records.map(\.record.offset.rawValue) == [1, 2, 3, 4, 5])
+                    let log = try await heard.wait { $0.records.count == 6 }
+                    #expect(log.texts == ["a", "b", "c", "d", "e", "f"])
+                    #expect(log.records.map(\.record.offset.rawValue) == [1, 2, 3, 4, 5, 6])
                 }
             }
         }
