@@ -53,7 +53,7 @@ public final class FaultyDriver: BackplaneDriver {
         let receipt = try await self.inner.append(try await self.undisguised(batch, stream), to: stream)
         let isUnanswered = fault == .loseReply || self.state.withLock { $0.isCut }
         if isUnanswered { throw DriverError.injected(during: "append") }
-        return Receipt(last: self.disguise(of: stream).shown(receipt.last))
+        return Receipt(last: self.disguise(of: stream).shown(receipt.last), rest: receipt.rest)
     }
 
     public func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {

@@ -6,8 +6,8 @@ extension PostgresConfiguration {
 
     /// Reads a backplane URL: any libpq URI, with `app=NAME` and any of `schema`, `listener` (a libpq URI, percent-encoded),
     /// `logged` (true or false), `synchronousCommit`, `largestRecordBytes`, `retainedBytes`, `retainedAge` (in seconds),
-    /// `outboxInterval`, `requestLimit`, `probeInterval`, `probeLimit`, `backOffCeiling` (in milliseconds) in its query. What
-    /// isn't ours stays for libpq.
+    /// `outboxInterval`, `longestRest`, `requestLimit`, `probeInterval`, `probeLimit`, `backOffCeiling` (in milliseconds) in its
+    /// query. What isn't ours stays for libpq.
     /// - Parameter alsoAllowing: query keys that somebody else reads; they are taken out.
     /// - Throws: ``BackplaneURLError``, one line, without any secret.
     public init(url: String, alsoAllowing: Set<String> = ["streams"]) throws(BackplaneURLError) {
@@ -41,7 +41,7 @@ extension PostgresConfiguration {
     private static let ownKeys: Set<String> = [
         "app", "schema", "listener", "logged", "synchronousCommit", "largestRecordBytes", "retainedBytes",
         "retainedAge",
-        "outboxInterval", "requestLimit", "probeInterval", "probeLimit", "backOffCeiling",
+        "outboxInterval", "longestRest", "requestLimit", "probeInterval", "probeLimit", "backOffCeiling",
     ]
 
     private mutating func set(_ key: String, to value: String) throws(BackplaneURLError) {
@@ -62,6 +62,7 @@ extension PostgresConfiguration {
         case "retainedBytes": self.retainedBytes = try Self.number(key, value)
         case "retainedAge": self.retainedAge = .seconds(try Self.number(key, value))
         case "outboxInterval": self.outboxInterval = .milliseconds(try Self.number(key, value))
+        case "longestRest": self.longestRest = .milliseconds(try Self.number(key, value))
         case "requestLimit": self.requestLimit = .milliseconds(try Self.number(key, value))
         case "probeInterval": self.probeInterval = .milliseconds(try Self.number(key, value))
         case "probeLimit": self.probeLimit = .milliseconds(try Self.number(key, value))

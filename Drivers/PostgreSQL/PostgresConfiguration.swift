@@ -34,6 +34,9 @@ public struct PostgresConfiguration: Hashable, Sendable {
     public var retainedAge: Duration
     /// How often the node whose turn it is looks for messages published within transactions; the most they are delayed.
     public var outboxInterval: Duration
+    /// The longest rest between two appends of a stream to a server that is busy with something else, while messages come in
+    /// crowds; how much later they are at most. Zero: never any.
+    public var longestRest: Duration
     /// The longest that any one request may take, the one under way when a link dies included.
     public var requestLimit: Duration
     /// The pause between two position queries on the listening connection. A dead link is recognised after this and
@@ -55,6 +58,7 @@ public struct PostgresConfiguration: Hashable, Sendable {
         self.retainedBytes = 256 << 20
         self.retainedAge = .seconds(86_400)
         self.outboxInterval = .milliseconds(50)
+        self.longestRest = .milliseconds(20)
         self.requestLimit = .seconds(5)
         self.probeInterval = .seconds(2)
         self.probeLimit = .seconds(3)
@@ -81,6 +85,7 @@ public struct PostgresConfiguration: Hashable, Sendable {
         try Self.check("retainedBytes", self.retainedBytes, in: (1 << 16)...(1 << 44))
         try Self.check("retainedAge", self.retainedAge, from: .seconds(1), to: .seconds(86_400 * 365))
         try Self.check("outboxInterval", self.outboxInterval, from: .milliseconds(1), to: .seconds(60))
+        try Self.check("longestRest", self.longestRest, from: .zero, to: .seconds(1))
         for (key, duration) in [
             ("requestLimit", self.requestLimit), ("probeInterval", self.probeInterval), ("probeLimit", self.probeLimit),
             ("backOffCeiling", self.backOffCeiling),

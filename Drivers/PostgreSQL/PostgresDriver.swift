@@ -59,14 +59,17 @@ public final class PostgresDriver: OutboxDriver, DirectDriver {
         } catch {
             return completion(.failure(error))
         }
+        let began = ContinuousClock.now
         self.call("append", borrowing: true) { _, calls, app in
             calls.append(batch, to: stream, app: app)
         } interpret: { link, rows throws(ServerError) in
-            let receipt = try LogCalls.receipt(rows, stream: stream)
+            let last = try LogCalls.position(rows, of: stream)
             let key = batch.records[batch.records.count - 1].key
-            link.hasSeen(SeenMark(epoch: receipt.last.epoch, offset: receipt.last.offset, key: key), of: stream)
+            link.hasSeen(SeenMark(epoch: last.epoch, offset: last.offset, key: key), of: stream)
             link.appended(to: stream, LogCalls.bell(rows))
-            return receipt
+            let now = ContinuousClock.now
+            let bytes = batch.records.reduce(0) { $0 + $1.bytes.readableBytes }
+            return Receipt(last: last, rest: link.pressure.rest(after: now - began, bytes: bytes, at: now))
         } completion: {
             completion($0)
         }

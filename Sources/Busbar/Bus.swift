@@ -214,6 +214,10 @@ extension Bus {
                     await stream.runErrands()
                     return nil
                 }
+                group.addTask {
+                    await stream.runRests()
+                    return nil
+                }
             }
             let first = await group.next() ?? nil
             group.cancelAll()

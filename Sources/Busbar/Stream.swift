@@ -28,6 +28,7 @@ package final class Stream: Sendable {
     /// What is to be done once the lane's lock is released.
     private struct Work {
         var append: Record?
+        var rest: PublishLane.RestID?
         var resumptions: [(CheckedContinuation<Outcome, Never>, Outcome)] = []
         var local: [Message] = []
         /// The outcome of the publish that appended within its own task.
@@ -45,6 +46,7 @@ package final class Stream: Sendable {
     /// For the task that appends; at most one of each kind.
     private let outbox = Mailbox<Chore>()
     private let errands = Mailbox<Errand>()
+    private let rests = Mailbox<Rest>()
     private let health = Mutex(StreamHealth())
     package let firstLink = WaitList()
 
@@ -52,6 +54,11 @@ package final class Stream: Sendable {
         case append(Record)
         /// Let those publish that are about to, then send what has gathered.
         case gather
+    }
+
+    private struct Rest {
+        let id: PublishLane.RestID
+        let end: Moment
     }
 
     private enum Errand {
@@ -209,19 +216,22 @@ extension Stream {
     /// Tells the lane what became of the record under way.
     private func concluded(_ result: Result<Receipt, DriverError>, isFirstHere: Bool = false) -> Work {
         var failure: DriverError?
+        var rest = Duration.zero
         switch result {
         // Why also for a driver that delivers within the call: another thread may be the one that is delivering.
-        case .success(let receipt): self.core.withLock { $0.recordWasStored(receipt.last) }
+        case .success(let receipt):
+            rest = receipt.rest
+            self.core.withLock { $0.recordWasStored(receipt.last) }
         case .failure(let error):
             failure = error
             self.health.withLock { $0.lastFailure = error }
         }
         let now = self.time.now()
-        return self.lane.withLock { lane in
+        let work = self.lane.withLock { lane in
             if let failure {
                 lane.machine.appendFailed(failure, now: now, effects: &lane.effects)
             } else {
-                lane.machine.appended(now: now, effects: &lane.effects)
+                lane.machine.appended(rest: rest, now: now, effects: &lane.effects)
             }
             var work = self.work(&lane)
             // Why now: once this lock is released the next publish may append within its own task.
@@ -231,6 +241,11 @@ extension Stream {
             }
             return work
         }
+        if let id = work.rest, !self.rests.put(Rest(id: id, end: self.time.clock.now() + rest)) {
+            // Why: rests that were cut short are still being slept through. This one is as good as over.
+            self.onLane { $0.rested(id, now: now, effects: &$1) }
+        }
+        return work
     }
 
     /// Sorts the lane's effects; called under its lock.
@@ -239,6 +254,7 @@ extension Stream {
         for effect in lane.effects {
             switch effect {
             case .append(let record): work.append = record
+            case .rest(let id): work.rest = id
             case .succeed(let id): self.decide(id, .success(()), &lane, &work)
             case .fail(let id, let error): self.decide(id, .failure(error), &lane, &work)
             case .deliverLocally(let id, let message):
@@ -366,6 +382,23 @@ extension Stream {
                 guard let record = work.append else { continue }
                 if self.direct == nil { await self.appendOn(record) } else { self.start(record) }
             }
+        }
+    }
+
+    /// Ends the rests that the broker asked for, one at a time, until cancelled.
+    package func runRests() async {
+        while let rest = await self.rests.next() {
+            guard self.lane.withLock({ $0.machine.isResting(rest.id) }) else { continue }
+            let left = Duration.nanoseconds(rest.end.nanoseconds - self.time.clock.now().nanoseconds)
+            // Why no matter if it is cut short: then the task was cancelled, and this is the end of it.
+            if left > .zero { try? await self.time.clock.sleep(for: left) }
+            let now = self.time.now()
+            let work = self.lane.withLock { lane in
+                lane.machine.rested(rest.id, now: now, effects: &lane.effects)
+                return self.work(&lane)
+            }
+            self.finish(work)
+            if let record = work.append { self.start(record) }
         }
     }
 

@@ -64,9 +64,13 @@ public struct Batch: Hashable, Sendable {
 public struct Receipt: Hashable, Sendable {
     /// Where the batch's last record lies. For a repeated batch: where it lay the first time.
     public let last: Position
+    /// How long the broker had better be spared: a stream whose messages come in crowds gathers them for so long before it
+    /// appends again, unless a full batch waits. Zero for a broker that has nothing else to do.
+    public let rest: Duration
 
-    public init(last: Position) {
+    public init(last: Position, rest: Duration = .zero) {
         self.last = last
+        self.rest = rest
     }
 }
 

@@ -9,13 +9,13 @@ struct ConfigurationTests {
         let configuration = try PostgresConfiguration(
             url: "POSTGRES://u:p%40ss@a:1,b:2/db?sslmode=disable&app=chat&streams=4&schema=bus&logged=true"
                 + "&synchronousCommit=remote_write&retainedAge=60&retainedBytes=1048576&largestRecordBytes=65536"
-                + "&listener=postgres%3A%2F%2Fdirect%2Fdb&probeInterval=100&application_name=x")
+                + "&listener=postgres%3A%2F%2Fdirect%2Fdb&probeInterval=100&longestRest=0&application_name=x")
         #expect(configuration.server.text == "postgres://u:p%40ss@a:1,b:2/db?sslmode=disable&application_name=x")
         #expect(configuration.listenerServer?.text == "postgres://direct/db")
         #expect(configuration.app == "chat" && configuration.schema == "bus" && configuration.isLogged)
         #expect(configuration.synchronousCommit == .remoteWrite && configuration.retainedAge == .seconds(60))
         #expect(configuration.retainedBytes == 1_048_576 && configuration.largestRecordBytes == 65_536)
-        #expect(configuration.probeInterval == .milliseconds(100))
+        #expect(configuration.probeInterval == .milliseconds(100) && configuration.longestRest == .zero)
         #expect(
             try PostgresConfiguration(url: "postgresql:///db?service=prod").server.text
                 == "postgresql:///db?service=prod")
@@ -27,6 +27,7 @@ struct ConfigurationTests {
             ("postgres://u:hunter2@h/db?logged=maybe", "logged", "true or false"),
             ("postgres://u:hunter2@h/db?retainedBytes=-1", "retainedBytes", "whole number"),
             ("postgres://u:hunter2@h/db?retainedAge=0", "retainedAge", "1.0 seconds"),
+            ("postgres://u:hunter2@h/db?longestRest=1001", "longestRest", "1.0 seconds"),
             ("postgres://u:hunter2@h/db?synchronousCommit=maybe", "synchronousCommit", "remote_apply"),
             ("postgres://u:hunter2@h/db?schema=pg_x", "schema", "pg_"),
             ("postgres://u:hunter2@h/db?schema=a&schema=b", "schema", "once"),

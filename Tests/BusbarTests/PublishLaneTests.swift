@@ -11,6 +11,8 @@ private struct Script {
     private(set) var outcomes: [UInt64: String] = [:]
     /// The lane asks to be told when those that are about to publish have done so.
     private(set) var isGathering = false
+    /// The rests that the lane has begun.
+    private(set) var rests: [PublishLane.RestID] = []
     var now = Moment(nanoseconds: 0)
 
     init(_ change: (inout BusConfiguration) -> Void = { _ in }, largestRecordBytes: Int = 1 << 20, isLive: Bool = true)
@@ -38,7 +40,10 @@ private struct Script {
 
     mutating func live() { self.apply { $0.linkBecameLive(now: $1, effects: &$2) } }
     mutating func linkBroke() { self.apply { lane, _, effects in lane.linkBroke(effects: &effects) } }
-    mutating func succeed() { self.apply { $0.appended(now: $1, effects: &$2) } }
+    mutating func succeed(rest milliseconds: Int = 0) {
+        self.apply { $0.appended(rest: .milliseconds(milliseconds), now: $1, effects: &$2) }
+    }
+    mutating func rested(_ rest: PublishLane.RestID) { self.apply { $0.rested(rest, now: $1, effects: &$2) } }
     mutating func gather() {
         self.isGathering = false
         self.apply { $0.gathered(now: $1, effects: &$2) }
@@ -67,6 +72,7 @@ private struct Script {
         for effect in effects {
             switch effect {
             case .append(let record): self.note(record)
+            case .rest(let rest): self.rests.append(rest)
             case .succeed(let id): self.outcomes[id] = "ok"
             case .fail(let id, let error): self.outcomes[id] = error.code.name
             case .deliverLocally(let id, _): self.outcomes[id] = "local"
@@ -131,6 +137,92 @@ struct PublishLaneTests {
         #expect(script.sent.last == ["g"])
         script.succeed()
         #expect(script.lane.isDrained && script.outcomes[12] == "ok")
+    }
+
+    @Test(
+        "a broker that wants a rest has it after a pack of several: what comes meanwhile leaves together when it is over"
+    )
+    func rests() {
+        var script = Script()
+        script.publish("1", "2", "3", "4", "5")
+        script.succeed(rest: 5)
+        #expect(script.rests.isEmpty, "after a pack of one")
+        script.publish("6")
+        script.succeed(rest: 5)
+        #expect(script.rests == [1] && script.sent.count == 2)
+        script.publish("7")
+        script.pass(seconds: 0)
+        #expect(script.sent.count == 2 && !script.isGathering)
+        script.rested(1)
+        #expect(script.sent.last == ["6", "7"])
+        script.succeed(rest: 5)
+        #expect(script.rests == [1])
+    }
+
+    @Test(
+        "a rest ends early when a whole pack waits, the link breaks or the lane closes; its own end is late then and means nothing"
+    )
+    func restsEndEarly() {
+        var script = Script { $0.packCount = 4 }
+        script.publish("1", "2", "3", "4", "5")
+        script.succeed()
+        script.succeed(rest: 5)
+        script.publish("6", "7", "8")
+        #expect(script.sent.count == 2 && !script.isGathering)
+        script.publish("9", "10")
+        #expect(script.isGathering)
+        script.gather()
+        #expect(script.sent.last == ["6", "7", "8", "9"])
+        script.succeed(rest: 5)
+        script.rested(1)
+        #expect(script.rests == [1, 2] && script.sent.count == 3)
+        script.linkBroke()
+        script.live()
+        #expect(script.sent.last == ["10"])
+        script.succeed()
+        script.publish("11", "12", "13", "14", "15")
+        script.succeed()
+        script.succeed(rest: 5)
+        script.publish("16")
+        script.close(.seconds(1))
+        #expect(script.sent.last == ["16"])
+        script.succeed()
+        #expect(script.lane.isDrained && script.outcomes[16] == "ok")
+    }
+
+    @Test(
+        "a rest isn't waited out once all have come who came in one before; one of 32 is, to see whether there are more now"
+    )
+    func restsForCrowds() {
+        var script = Script()
+        script.publish("0", "1", "2", "3", "4")
+        script.succeed()
+        script.succeed(rest: 5)
+        script.publish("a", "b", "c", "d")
+        #expect(script.rests == [1] && !script.isGathering)
+        script.rested(1)
+        for rest in UInt64(2)...31 {
+            script.succeed(rest: 5)
+            #expect(script.rests.last == rest)
+            script.publish("a", "b", "c")
+            #expect(!script.isGathering)
+            script.publish("d")
+            #expect(script.isGathering)
+            script.gather()
+            #expect(script.sent.count == Int(rest) + 2 && script.sent.last == ["a", "b", "c", "d"])
+        }
+        script.succeed(rest: 5)
+        script.publish("a", "b", "c", "d", "e", "f")
+        #expect(script.rests.last == 32 && !script.isGathering)
+        script.rested(32)
+        script.publish("a", "b", "c", "d", "e", "f")
+        // They have come before a rest could begin.
+        script.succeed(rest: 5)
+        #expect(script.rests.last == 32 && script.sent.last == ["a", "b", "c", "d", "e", "f"])
+        script.publish("a", "b", "c", "d", "e", "f")
+        // A longer rest than the one that says how many they are.
+        script.succeed(rest: 6)
+        #expect(script.rests.last == 34 && script.sent.count == 35)
     }
 
     @Test("packs are bounded in count and bytes")

@@ -44,8 +44,8 @@ enum Node {
         }
     }
 
-    /// Publishes `count` messages at `rate` a second, so many at a time and then waiting for them; or, when the rate is 0, as fast as
-    /// it goes, from so many tasks that each wait for their own.
+    /// Publishes `count` messages at `rate` a second, one after the other, or so many at a time whatever became of those before, as
+    /// many clients do; or, when the rate is 0, as fast as it goes, from so many tasks that each wait for their own.
     static func publish(_ url: String, count: Int, rate: Int, tasks: Int) async throws {
         try await self.withBus(url) { bus in
             try await bus.publish(ByteBuffer(string: "warm"), to: Topic("other"))
@@ -56,14 +56,32 @@ enum Node {
                 try await Self.publish(count, from: tasks, on: bus, into: &all)
                 return all.report("publisher")
             }
-            for index in stride(from: 0, to: count, by: tasks) {
-                let due = start + .nanoseconds(index * 1_000_000_000 / rate)
-                try await ContinuousClock().sleep(until: due, tolerance: .zero)
-                try await Self.publish(min(tasks, count - index), from: tasks, on: bus, into: &all)
+            try await withThrowingTaskGroup(of: Measurement.self) { group in
+                var underWay = 0
+                for index in stride(from: 0, to: count, by: tasks) {
+                    let due = start + .nanoseconds(index * 1_000_000_000 / rate)
+                    try await ContinuousClock().sleep(until: due, tolerance: .zero)
+                    guard tasks > 1 else {
+                        all.add(try await self.publish(1, on: bus))
+                        continue
+                    }
+                    for _ in 0..<min(tasks, count - index) {
+                        underWay += 1
+                        group.addTask { try await self.publish(1, on: bus) }
+                    }
+                    while underWay > Self.mostUnderWay, let measurement = try await group.next() {
+                        underWay -= 1
+                        all.add(measurement)
+                    }
+                }
+                for try await measurement in group { all.add(measurement) }
             }
             all.report("publisher")
         }
     }
+
+    /// How many publishes may wait for their outcome at a time.
+    private static let mostUnderWay = 1_000
 
     private static func publish(
         _ count: Int, from tasks: Int, on bus: Bus, into all: inout Measurement

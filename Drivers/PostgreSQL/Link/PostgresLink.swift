@@ -45,6 +45,7 @@ final class PostgresLink: ThreadResident {
     private var finished: ((Result<Void, DriverError>) -> Void)?
     var attempt = Attempt()
     var seen: [StreamID: SeenMark] = [:]
+    var pressure: Pressure
     /// How often in a row no connection came about: the next attempt begins with another host.
     var vainConnects = 0
     /// False once a prepared statement was not known any more: somebody between gives us sessions that look like ours.
@@ -56,6 +57,7 @@ final class PostgresLink: ThreadResident {
         self.configuration = configuration
         self.streams = Array(Set(streams)).sorted()
         self.packer = packer
+        self.pressure = Pressure(longestRest: configuration.longestRest)
         self.inbox = inbox
         let lockLimit = (configuration.requestLimit * 0.4).components
         let milliseconds = lockLimit.seconds * 1_000 + lockLimit.attoseconds / 1_000_000_000_000_000

@@ -92,9 +92,9 @@ struct LogCalls {
 
     // MARK: Answers
 
-    static func receipt(_ rows: Rows, stream: StreamID) throws(ServerError) -> Receipt {
+    static func position(_ rows: Rows, of stream: StreamID) throws(ServerError) -> Position {
         guard let epoch = rows.unsigned(0, 0), let last = rows.unsigned(0, 1) else { throw Self.unexpected("append") }
-        return Receipt(last: Position(stream: stream, epoch: Epoch(epoch), offset: Offset(last)))
+        return Position(stream: stream, epoch: Epoch(epoch), offset: Offset(last))
     }
 
     /// Who rings for what was appended.

@@ -5,12 +5,14 @@ import DequeModule
 ///
 /// While nothing is under way a message leaves at once as a pack of its own; what arrives meanwhile is collected into the next
 /// pack. After a pack of several the next message is likely the first of several, too: it waits for whoever is about to publish,
-/// until ``gathered(now:effects:)``.
+/// until ``gathered(now:effects:)``. A broker that wants to be spared then has a rest besides, until ``rested(_:now:effects:)``
+/// or until a whole pack waits.
 ///
 /// One pack is under way at a time; after a failure that leaves open whether it was stored, the very same bytes are sent again. A
 /// pack that the broker refuses is sent again message by message, so only the guilty publish fails.
 package struct PublishLane {
     package typealias PublishID = UInt64
+    package typealias RestID = UInt64
 
     package struct Limits {
         package var packBytes: Int
@@ -50,6 +52,8 @@ package struct PublishLane {
 
     package enum Effect: Hashable {
         case append(Record)
+        /// Report ``rested(_:now:effects:)`` after the time that the broker asked for.
+        case rest(RestID)
         case succeed(PublishID)
         case fail(PublishID, BusError)
         case deliverLocally(PublishID, Message)
@@ -92,6 +96,11 @@ package struct PublishLane {
     /// How many messages the last pack held.
     private var lastCount = 0
     private var isGathering = false
+    private var lastRest: RestID = 0
+    private var isResting = false
+    private var restLength = Duration.zero
+    /// The last rest that lasted to its own end: how long it was, and how many came together in it.
+    private var fullRest: (length: Duration, crowd: Int) = (.zero, 0)
     private var closesAt: Moment?
 
     package init(node: UInt64, incarnation: UInt64, limits: Limits) {
@@ -104,6 +113,9 @@ package struct PublishLane {
 
     /// Whether the outcome of this record is awaited: once, and of no other.
     package func isUnderWay(_ key: RecordKey) -> Bool { self.pack?.isUnderWay == true && self.pack?.record.key == key }
+
+    /// Whether this rest is neither over nor cut short.
+    package func isResting(_ rest: RestID) -> Bool { self.isResting && rest == self.lastRest }
 
     package var isDrained: Bool { self.pack == nil && self.waitingCount == 0 }
 
@@ -119,8 +131,12 @@ package struct PublishLane {
             case .buffer(let bytes, let count): return (id, self.enqueue(id, message, now: now, bytes, count))
             }
         }
-        guard self.pack == nil, self.waitingCount == 0 else {
-            return (id, self.enqueue(id, message, now: now, self.limits.bufferBytes, self.limits.bufferCount))
+        guard self.pack == nil, self.waitingCount == 0, !self.isResting else {
+            let offer = self.enqueue(id, message, now: now, self.limits.bufferBytes, self.limits.bufferCount)
+            guard offer == .wait, self.isResting, self.isFull || self.isCrowdComplete else { return (id, offer) }
+            self.isResting = false
+            self.isGathering = true
+            return (id, .gather)
         }
         if self.limits.gathers, self.lastCount >= Self.crowd {
             let offer = self.enqueue(id, message, now: now, self.limits.bufferBytes, self.limits.bufferCount)
@@ -142,11 +158,27 @@ package struct PublishLane {
         self.sendNext(now: now, effects: &effects)
     }
 
-    /// The record under way was accepted.
-    package mutating func appended(now: Moment, effects: inout [Effect]) {
+    /// The record under way was accepted. `rest`: what the broker asks for.
+    package mutating func appended(rest: Duration = .zero, now: Moment, effects: inout [Effect]) {
         guard let pack = self.pack else { return }
         self.pack = nil
         for publish in pack.publishes { effects.append(.succeed(publish.id)) }
+        if rest > .zero, self.limits.gathers, pack.count >= Self.crowd, !self.isFull, !self.isClosed {
+            self.lastRest += 1
+            self.restLength = rest
+            if !self.isCrowdComplete {
+                self.isResting = true
+                effects.append(.rest(self.lastRest))
+            }
+        }
+        self.sendNext(now: now, effects: &effects)
+    }
+
+    /// A rest is over. One that was cut short is no matter any more.
+    package mutating func rested(_ rest: RestID, now: Moment, effects: inout [Effect]) {
+        guard self.isResting(rest) else { return }
+        self.isResting = false
+        self.fullRest = (self.restLength, self.waiting.count)
         self.sendNext(now: now, effects: &effects)
     }
 
@@ -178,6 +210,7 @@ package struct PublishLane {
     package mutating func linkBroke(effects: inout [Effect]) {
         guard self.link == .live else { return }
         self.link = .away
+        self.isResting = false
         switch self.limits.whileAway {
         case .buffer: return
         case .fail:
@@ -234,6 +267,10 @@ package struct PublishLane {
     /// Takes nothing more. What waits is sent, or fails when `deadline` is over.
     package mutating func close(now: Moment, deadline: Duration, effects: inout [Effect]) {
         self.isClosed = true
+        if self.isResting {
+            self.isResting = false
+            self.sendNext(now: now, effects: &effects)
+        }
         self.closesAt = min(self.closesAt ?? now + deadline, now + deadline)
         self.tick(now: now, effects: &effects)
     }
@@ -242,6 +279,20 @@ package struct PublishLane {
 extension PublishLane {
     /// A pack of so many says that publishers come in crowds.
     private static var crowd: Int { 4 }
+
+    /// Whether a whole pack waits, or what must be sent one by one.
+    private var isFull: Bool {
+        !self.singles.isEmpty || self.waiting.count >= self.limits.packCount
+            || self.waitingBytes >= self.limits.packBytes
+    }
+
+    /// Whether as many wait as came together in a rest no shorter than this one: nobody else is about to come.
+    ///
+    /// Never in one rest of 32: that finds out whether there are more by now.
+    private var isCrowdComplete: Bool {
+        self.lastRest % 32 != 0 && self.restLength <= self.fullRest.length && self.fullRest.crowd >= Self.crowd
+            && self.waiting.count >= self.fullRest.crowd
+    }
 
     private static func unknown(_ detail: String) -> BusError { BusError(.outcomeUnknown, detail) }
 
@@ -276,7 +327,7 @@ extension PublishLane {
     }
 
     private mutating func sendNext(now: Moment, effects: inout [Effect]) {
-        guard self.link == .live, self.pack == nil else { return }
+        guard self.link == .live, self.pack == nil, !self.isResting else { return }
         var publishes: [Waiting] = []
         if let single = self.singles.popFirst() {
             publishes.append(single)

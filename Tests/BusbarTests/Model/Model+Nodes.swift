@@ -29,6 +29,7 @@ extension Model {
         for effect in effects {
             switch effect {
             case .append(let record): self.nodes[node].append = record
+            case .rest(let rest): self.nodes[node].rest = rest
             case .succeed(let ticket):
                 if let id = self.nodes[node].waiting.removeValue(forKey: ticket) { self.accepted.insert(id) }
             case .fail(let ticket, let error):
@@ -44,6 +45,10 @@ extension Model {
         if self.nodes[node].isGathering {
             self.nodes[node].isGathering = false
             self.onLane(node) { $0.gathered(now: $1, effects: &$2) }
+        }
+        if let rest = self.nodes[node].rest, isCalm || self.pick(2) == 0 {
+            self.nodes[node].rest = nil
+            self.onLane(node) { $0.rested(rest, now: $1, effects: &$2) }
         }
         guard let record = self.nodes[node].append else { return }
         self.nodes[node].append = nil
@@ -62,7 +67,8 @@ extension Model {
             return self.onLane(node) { $0.appendFailed(.injected(during: "append"), now: $1, effects: &$2) }
         }
         self.nodes[node].core.recordWasStored(place)
-        self.onLane(node) { $0.appended(now: $1, effects: &$2) }
+        let rest = Duration.milliseconds(isCalm ? 0 : self.pick(3))
+        self.onLane(node) { $0.appended(rest: rest, now: $1, effects: &$2) }
     }
 
     mutating func store(_ record: Record) -> Position {

@@ -26,6 +26,8 @@ struct Model {
         let tap: Subscriber
         var append: Record?
         var isGathering = false
+        /// The lane has given the broker a rest that isn't over yet.
+        var rest: PublishLane.RestID?
         var reads: [StreamReceiver.ReadRequest] = []
         /// Publishes that wait, by the lane's ids.
         var waiting: [UInt64: Int] = [:]

@@ -61,10 +61,7 @@ enum Command {
         let keyboard = Pipe()
         if input != nil { process.standardInput = keyboard }
         try process.run()
-        if let input {
-            try keyboard.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-            try keyboard.fileHandleForWriting.close()
-        }
+        if let input { Keyboard.type(input, into: keyboard) }
         let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         process.waitUntilExit()
         guard process.terminationStatus == 0 else { throw PostgresTests.Failure("\(program): \(text)") }

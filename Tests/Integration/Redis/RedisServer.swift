@@ -155,8 +155,7 @@ final class RedisServer: Sendable {
         let keyboard = Pipe()
         process.standardInput = input == nil ? FileHandle.nullDevice : keyboard
         try process.run()
-        if let input { try keyboard.fileHandleForWriting.write(contentsOf: Data(input.utf8)) }
-        try keyboard.fileHandleForWriting.close()
+        if let input { Keyboard.type(input, into: keyboard) }
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
