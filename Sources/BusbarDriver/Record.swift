@@ -65,7 +65,8 @@ public struct Receipt: Hashable, Sendable {
     /// Where the batch's last record lies. For a repeated batch: where it lay the first time.
     public let last: Position
     /// How long the broker had better be spared: a stream whose messages come in crowds gathers them for so long before it
-    /// appends again, unless a full batch waits. Zero for a broker that has nothing else to do.
+    /// appends again, unless a full batch waits. Zero for a broker that has nothing else to do. Keep it to some milliseconds: a
+    /// publish that waits it out still has its deadline.
     public let rest: Duration
 
     public init(last: Position, rest: Duration = .zero) {
