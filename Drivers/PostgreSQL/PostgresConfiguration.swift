@@ -85,7 +85,7 @@ public struct PostgresConfiguration: Hashable, Sendable {
         try Self.check("retainedBytes", self.retainedBytes, in: (1 << 16)...(1 << 44))
         try Self.check("retainedAge", self.retainedAge, from: .seconds(1), to: .seconds(86_400 * 365))
         try Self.check("outboxInterval", self.outboxInterval, from: .milliseconds(1), to: .seconds(60))
-        try Self.check("longestRest", self.longestRest, from: .zero, to: .seconds(1))
+        try Self.check("longestRest", self.longestRest, from: .zero, to: Receipt.longestRest)
         for (key, duration) in [
             ("requestLimit", self.requestLimit), ("probeInterval", self.probeInterval), ("probeLimit", self.probeLimit),
             ("backOffCeiling", self.backOffCeiling),

@@ -182,7 +182,8 @@ public final class Bus: Sendable {
             guard await stream.firstLink.wait(until: deadline, unless: { stream.head != nil }) else {
                 if Task.isCancelled { throw BusError(.cancelled, "the subscribing task was cancelled") }
                 if case .over = self.life.withLock({ $0 }) { throw BusError(.closed, "the bus is closed") }
-                throw BusError(.brokerAway, "the broker was not reached yet; subscribe again later")
+                let why = self.status.detail.map { " (\($0))" } ?? ""
+                throw BusError(.brokerAway, "the broker was not reached yet\(why); subscribe again later")
             }
         }
     }

@@ -66,12 +66,15 @@ public struct Receipt: Hashable, Sendable {
     public let last: Position
     /// How long the broker had better be spared: a stream whose messages come in crowds gathers them for so long before it
     /// appends again, unless a full batch waits. Zero for a broker that has nothing else to do. Keep it to some milliseconds: a
-    /// publish that waits it out still has its deadline.
+    /// publish that waits it out still has its deadline. From zero to ``longestRest``; what lies beyond is taken as that.
     public let rest: Duration
+
+    /// The longest rest that a broker is given.
+    public static let longestRest = Duration.seconds(1)
 
     public init(last: Position, rest: Duration = .zero) {
         self.last = last
-        self.rest = rest
+        self.rest = max(.zero, min(rest, Self.longestRest))
     }
 }
 

@@ -45,7 +45,7 @@ package struct ThrowawayBroker: Sendable {
         } catch {
             result = .failure(error)
         }
-        _ = try await call("stop \(broker)")
+        _ = try await call("discard \(broker)")
         try? FileManager.default.removeItem(at: directory)
         return try result.get()
     }

@@ -1,3 +1,4 @@
+import itertools
 import pathlib
 import shutil
 import tempfile
@@ -20,6 +21,8 @@ CLIENTS = {
     "core_pysignalr+messagepack": "/chat",
     "core_signalrcore+messagepack": "/chat",
 }
+
+apps = itertools.count(1)
 
 
 @pytest.fixture
@@ -59,12 +62,17 @@ def redis(tmp_path):
     redis.end()
 
 
-@pytest.fixture
-def rabbit(tmp_path):
-    """A RabbitMQ of the test's own, so that it may break it."""
-    rabbit = Rabbit(tmp_path / "brokers")
+@pytest.fixture(scope="session")
+def rabbit_server(tmp_path_factory):
+    rabbit = Rabbit(tmp_path_factory.mktemp("rabbit") / "brokers")
     yield rabbit
     rabbit.end()
+
+
+@pytest.fixture
+def rabbit(rabbit_server):
+    """An app of the test's own on the RabbitMQ that all share, since it takes many seconds to start: no test may end it."""
+    return rabbit_server.for_app(f"test-{next(apps)}")
 
 
 @pytest.fixture
@@ -80,7 +88,7 @@ def postgres():
 
 @pytest.fixture(params=["redis", "postgres", "rabbit"])
 def backplane(request):
-    """The URL of a broker of the test's own: one after the other of those that farms can share."""
+    """The URL of a broker that has nothing of other tests: one after the other of those that farms can share."""
     return request.getfixturevalue(request.param).url
 
 

@@ -1,5 +1,6 @@
 """A RabbitMQ of the tests' own, through `Scripts/brokers`."""
 
+import copy
 import shutil
 
 from redis_server import Broker
@@ -12,3 +13,9 @@ class Rabbit(Broker):
         # Why an assertion and not a skip: a suite without its broker has not tested what it is for.
         assert shutil.which("rabbitmq-server"), "rabbitmq-server is missing: run Scripts/setup test"
         super().__init__(directory, "rabbit")
+
+    def for_app(self, name):
+        """The same broker, with a URL of that app."""
+        lodger = copy.copy(self)
+        lodger.url = f"{self.url}?app={name}"
+        return lodger

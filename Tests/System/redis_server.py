@@ -42,7 +42,7 @@ class Broker:
         self._run("fault", self._name, "cut-links")
 
     def end(self):
-        self._run("stop", self._name)
+        self._run("discard", self._name)
 
 
 class Redis(Broker):

@@ -4,8 +4,12 @@ import Synchronization
 
 /// The books of a run with faults: published = delivered + reported, nothing twice, nothing out of order.
 final class Ledger: Sendable {
+    /// Where the traffic flows.
+    let buses: [Bus]
     /// What one publisher knows of each of its messages, by number.
     private let accepted: Mutex<[Int: Set<Int>]> = Mutex([:])
+
+    init(of buses: [Bus]) { self.buses = buses }
 
     func accept(_ number: Int, by publisher: Int) {
         self.accepted.withLock { _ = $0[publisher, default: []].insert(number) }
@@ -61,8 +65,8 @@ final class Ledger: Sendable {
 extension Bench {
     /// Publishes on two buses while `disturb` does its work, waits until everything flows again, and checks the books.
     func keepBooks(isLossAllowed: Bool, _ disturb: (_ ledger: Ledger) async throws -> Void) async throws {
-        let ledger = Ledger()
         try await self.withBuses(2) { buses in
+            let ledger = Ledger(of: buses)
             let listeners = [
                 try await self.subscribe(["ledger"], on: buses[0]), try await self.subscribe(["ledger"], on: buses[1]),
             ]
