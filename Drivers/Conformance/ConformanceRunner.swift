@@ -55,7 +55,8 @@ public struct ConformanceRunner: Sendable {
             work.cancel()
         }
         if let outcome = race.outcome { return outcome }
-        let seen = "\(deadline) passed while \(progress.doing)"
+        let trouble = progress.trouble.map { "; the last interruption was at \($0)" } ?? ""
+        let seen = "\(deadline) passed while \(progress.doing)\(trouble)"
         work.cancel()
         await race.wait(atMost: Self.grace)
         let remark = race.outcome == nil ? "; it doesn't even end when it is cancelled" : ""
@@ -102,13 +103,22 @@ public struct ConformanceRunner: Sendable {
 
 /// What a case is doing, for the report should it never come back.
 final class Progress: Sendable {
-    private let state = Mutex<(doing: String, note: String?)>(("starting", nil))
+    private struct State {
+        var doing = "starting"
+        var note: String?
+        var trouble: String?
+    }
+
+    private let state = Mutex(State())
 
     var doing: String { self.state.withLock { $0.doing } }
     var note: String? { self.state.withLock { $0.note } }
+    /// The last interruption that a driver told of.
+    var trouble: String? { self.state.withLock { $0.trouble } }
 
     func isDoing(_ what: String) { self.state.withLock { $0.doing = what } }
     func note(_ text: String) { self.state.withLock { $0.note = text } }
+    func trouble(_ text: String) { self.state.withLock { $0.trouble = text } }
 }
 
 /// Something that may finish, awaited no longer than a while.

@@ -77,10 +77,16 @@ final class DeliversBeforeAppend: Defect {
         let records = batch.records.enumerated().map {
             StoredRecord(offset: Offset(extent.newest.rawValue + UInt64($0) + 1), bytes: $1.bytes)
         }
-        let inboxes = self.shared.withLock { $0.inboxes }
+        let (inboxes, looks) = self.shared.withLock { ($0.inboxes, $0.looks) }
         for inbox in inboxes { inbox.receive(.records(stream: stream, epoch: extent.epoch, records)) }
         await withCheckedContinuation { continuation in
-            self.shared.withLock { $0.waiters.append(continuation) }
+            // Why asked: on another thread somebody may have looked already.
+            let isSeen = self.shared.withLock { shared in
+                guard shared.looks == looks else { return true }
+                shared.waiters.append(continuation)
+                return false
+            }
+            if isSeen { continuation.resume() }
         }
         return try await node.inner.append(batch, to: stream)
     }
@@ -90,6 +96,7 @@ final class DeliversBeforeAppend: Defect {
     ) async throws(DriverError) -> Page {
         let page = try await node.inner.read(stream, after: offset, limitBytes: limitBytes)
         let waiters = self.shared.withLock { shared in
+            shared.looks += 1
             defer { shared.waiters.removeAll() }
             return shared.waiters
         }

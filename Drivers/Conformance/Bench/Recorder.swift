@@ -17,6 +17,7 @@ final class Recorder: Inbox {
 
     struct State {
         var stretches: [Stretch] = []
+        /// Since the first live. What went wrong on the way there proves nothing of what a case does later.
         var interruptions: [DriverError] = []
         /// How run ended, once it has.
         var ending: String?
@@ -58,7 +59,11 @@ final class Recorder: Inbox {
     func receive(_ event: DriverEvent) {
         switch event {
         case .live(let extents): self.change { $0.stretches.append(Stretch(extents: extents)) }
-        case .interrupted(let error): self.change { $0.interruptions.append(error) }
+        case .interrupted(let error):
+            self.progress.trouble("\(self.name): \(error)")
+            self.change { state in
+                if !state.stretches.isEmpty { state.interruptions.append(error) }
+            }
         case .records(let stream, let epoch, let records):
             let isAlone = self.state.withLock { $0.busy.insert(stream).inserted }
             self.change { state in
