@@ -35,7 +35,7 @@ public struct PostgresConfiguration: Hashable, Sendable {
     /// How often the node whose turn it is looks for messages published within transactions; the most they are delayed.
     public var outboxInterval: Duration
     /// The longest rest between two appends of a stream to a server that is busy with something else, while messages come in
-    /// crowds; how much later they are at most. Zero: never any.
+    /// crowds; how much later they are at most. From zero, never any, to a second. PostgreSQL 13 doesn't tell that it is busy.
     public var longestRest: Duration
     /// The longest that any one request may take, the one under way when a link dies included.
     public var requestLimit: Duration

@@ -285,9 +285,12 @@ final class PostgresLink: ThreadResident {
     /// Asks the listening connection for all places: proof that it works, and of what a lost notification would have said.
     private func sendProbe(_ probe: UInt64) {
         let number = self.attempt.number
-        self.ask(self.calls.places(app: self.attempt.app), of: self.attempt.listener, attempt: number) {
-            rows throws(ServerError) in
+        let tellsWork = self.attempt.listener.map { $0.serverVersion >= 140_000 } ?? false
+        let question = self.calls.places(app: self.attempt.app, tellsWork: tellsWork)
+        self.ask(question, of: self.attempt.listener, attempt: number) { rows throws(ServerError) in
             self.machine.probeReturned(probe, at: .now)
+            let work = rows.count > 0 ? rows.integer(0, 3) : nil
+            self.pressure.noted(work: work.map { .milliseconds($0) }, at: .now)
             var missing = self.attempt.following.streams
             for row in 0..<rows.count {
                 guard let index = rows.integer(row, 0).flatMap({ UInt16(exactly: $0) }),

@@ -43,7 +43,14 @@ struct LogCalls {
             .int4(self.lockLimitMilliseconds))
     }
 
-    func places(app: Int32) -> Statement { Statement("SELECT * FROM \(self.schema).places($1)", .int4(app)).frequent }
+    /// Epoch and newest place of each stream, and for how many milliseconds sessions of the whole server have been at work so far.
+    /// - Parameter tellsWork: servers do from PostgreSQL 14 on.
+    func places(app: Int32, tellsWork: Bool) -> Statement {
+        let work = "(SELECT sum(pg_stat_get_db_active_time(oid))::int8 FROM pg_catalog.pg_database)"
+        return Statement(
+            "SELECT p.*, \(tellsWork ? work : "NULL::int8") FROM \(self.schema).places($1) p", .int4(app)
+        ).frequent
+    }
 
     func probe(_ nonce: String, app: Int32) -> Statement {
         Statement("SELECT \(self.schema).probe($1,$2)", .int4(app), .text(nonce))

@@ -1,6 +1,7 @@
 import BrokerTestSupport
 import BusbarDriver
 import BusbarPostgreSQL
+import Foundation
 import NIOCore
 import Testing
 
@@ -24,6 +25,18 @@ struct PostgresLogTests {
                     #expect(Set(log.records.map(\.epoch)) == [receipt.last.epoch])
                 }
             }
+        }
+    }
+
+    @Test("a receipt asks for rest while others are at work on the server, and for none before")
+    func rests() async throws {
+        let server = try await PostgresServer.started()
+        try await withNode(try server.configuration()) { driver, _ in
+            var writer = Writer()
+            for _ in 0..<200 { #expect(try await driver.append(writer.batch("a"), to: stream).rest == .zero) }
+            let workers = try (0..<4).map { _ in try server.sessionAtWork() }
+            defer { for worker in workers { worker.terminate() } }
+            while try await driver.append(writer.batch("b"), to: stream).rest == .zero {}
         }
     }
 

@@ -162,6 +162,18 @@ final class PostgresServer: Sendable {
             input: text + "\n")
     }
 
+    /// A session that is at work all the time, statement by statement, until it is terminated.
+    func sessionAtWork() throws -> Process {
+        let process = try Command.process(
+            "psql", ["-qXAt", "-h", "127.0.0.1", "-p", "\(self.port)", "-U", "postgres", "postgres"], asPostgres: false)
+        let keyboard = Pipe()
+        process.standardInput = keyboard
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        Keyboard.type("SELECT pg_sleep(0.05) \\watch 0.01\n", into: keyboard)
+        return process
+    }
+
     /// Sets the least time between two bells of the only app, and keeps nodes from deciding on it.
     func pauseBells(_ interval: String) throws {
         // Why locked: a node that is deciding right now comes first.
