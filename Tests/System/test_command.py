@@ -65,6 +65,7 @@ def test_a_port_in_use_is_named(tmp_path):
         (["farm", "--port", "0"], "port"),
         (["farm", "--nodes", "3", "--port", "65534"], "65533"),
         (["subscribe", "orders", "--count", "0", "--backplane", "redis://127.0.0.1"], "--count"),
+        (["subscribe", "orders", "--from", "-", "--backplane", "redis://127.0.0.1"], "--from"),
         (["publish", "orders", "text"], "memory:"),
         (["publish", "$busbar/h/ChatHub", "text", "--backplane", "redis://127.0.0.1"], "$busbar/"),
     ],

@@ -34,6 +34,9 @@ struct Subscribe: AsyncParsableCommand {
     var topic: String
 
     func validate() throws {
+        if self.from == "-" {
+            throw ValidationError("--from needs a cursor; '-' stands before a message that shares the place of the next")
+        }
         if let count = self.count, count < 1 { throw ValidationError("--count must be at least 1, not \(count)") }
         if let timeout = self.timeout, !(timeout > 0 && timeout <= 1e6) {
             throw ValidationError("--timeout must be more than 0 and at most 1000000 seconds, not \(timeout)")
