@@ -35,7 +35,7 @@ struct Subscribe: AsyncParsableCommand {
 
     func validate() throws {
         if self.from == "-" {
-            throw ValidationError("--from needs a cursor; '-' stands before a message that shares the place of the next")
+            throw ValidationError("--from needs a cursor; '-' marks a message that shares the next one's place")
         }
         if let count = self.count, count < 1 { throw ValidationError("--count must be at least 1, not \(count)") }
         if let timeout = self.timeout, !(timeout > 0 && timeout <= 1e6) {
