@@ -25,6 +25,9 @@ as_root() {
     fi
 }
 
+# Why deterministic: the compiler is told the package's traits in the order of a set, and each new order compiles everything anew.
+build() { env SWIFT_DETERMINISTIC_HASHING=1 swift build --jobs "$JOBS" "$@"; }
+
 # Installs Debian packages; called only with what was found missing.
 install_packages() {
     have apt-get || fail "please install with your package manager what Debian calls: $*"
