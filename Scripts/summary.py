@@ -72,7 +72,7 @@ def main(arguments):
     left_out = []
     if arguments and arguments[0].startswith("--without="):
         left_out = arguments.pop(0).partition("=")[2].split(",")
-        assert set(left_out) <= set(BACKPLANES), f"no such backplane among {left_out}"
+        assert set(left_out) <= set(BACKPLANES), f"{left_out}: known are {list(BACKPLANES)}"
     totals = [0, 0, 0]
     every = []
     for argument in arguments:

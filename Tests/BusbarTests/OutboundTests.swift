@@ -222,21 +222,48 @@ struct OutboundTests {
     }
 }
 
+extension OutboundTests {
+    @Test("O-27 whoever subscribes before the broker was ever reached is told why it was not, in the driver's words")
+    func neverReached() async throws {
+        var configuration = BusConfiguration()
+        configuration.publishDeadline = .milliseconds(200)
+        try await withBus(AwayDriver(), configuration) { bus in
+            while bus.status.detail == nil { await Task.yield() }
+            let error = await #expect(throws: BusError.self) { _ = try await bus.subscribe(to: [Topic("a")]) }
+            #expect(error?.code == .brokerAway)
+            #expect(error?.description.contains("injected fault") == true)
+        }
+    }
+}
+
 extension Bus {
     var waitingPublishes: Int { self.streams.reduce(0) { $0 + $1.waitingCount } }
 }
 
-/// A log in memory of which an append returns late, though it claims to append at once.
-private final class LateDriver: BackplaneDriver {
-    let isLate = Atomic(false)
-    let isAppending = Atomic(false)
-    private let inner = MemoryDriver()
-
-    var guarantees: Guarantees { self.inner.guarantees }
+/// Its broker is away all the time.
+private struct AwayDriver: MemoryBacked {
+    let inner = MemoryDriver()
 
     func run(following streams: [StreamID], delivering inbox: any Inbox) async throws(DriverError) {
-        try await self.inner.run(following: streams, delivering: inbox)
+        inbox.receive(.interrupted(.injected(during: "run")))
+        // Nothing comes; a stream ends when the task that waits for it is cancelled.
+        let (nothing, source) = AsyncStream.makeStream(of: Never.self)
+        for await _ in nothing {}
+        source.finish()
     }
+
+    func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
+        throw .injected(during: "append")
+    }
+}
+
+/// A log in memory of which an append returns late, though it claims to append at once.
+private final class LateDriver: MemoryBacked {
+    let isLate = Atomic(false)
+    let isAppending = Atomic(false)
+    let inner = MemoryDriver()
+
+    var guarantees: Guarantees { self.inner.guarantees }
 
     func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
         let receipt = try await self.inner.append(batch, to: stream)
@@ -246,32 +273,14 @@ private final class LateDriver: BackplaneDriver {
         }
         return receipt
     }
-
-    func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {
-        try await self.inner.read(stream, after: offset, limitBytes: limitBytes)
-    }
-
-    func extent(of stream: StreamID) async throws(DriverError) -> StreamExtent {
-        try await self.inner.extent(of: stream)
-    }
 }
 
 /// A log in memory whose appends need no task, and which says twice what became of each.
-private final class TwiceDriver: DirectDriver {
+private final class TwiceDriver: DirectDriver, MemoryBacked {
     /// How many appends were under way at once at most.
     let most = Atomic(0)
     private let underWay = Atomic(0)
-    private let inner = MemoryDriver()
-
-    var guarantees: Guarantees {
-        var guarantees = self.inner.guarantees
-        guarantees.appendsAtOnce = false
-        return guarantees
-    }
-
-    func run(following streams: [StreamID], delivering inbox: any Inbox) async throws(DriverError) {
-        try await self.inner.run(following: streams, delivering: inbox)
-    }
+    let inner = MemoryDriver()
 
     func append(
         _ batch: Batch, to stream: StreamID,
@@ -289,13 +298,5 @@ private final class TwiceDriver: DirectDriver {
             completion(result)
             completion(result)
         }
-    }
-
-    func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {
-        try await self.inner.read(stream, after: offset, limitBytes: limitBytes)
-    }
-
-    func extent(of stream: StreamID) async throws(DriverError) -> StreamExtent {
-        try await self.inner.extent(of: stream)
     }
 }

@@ -76,35 +76,17 @@ struct RestTests {
 }
 
 /// A log in memory that answers once its gate is open, and asks for a rest each time.
-private final class RestingDriver: BackplaneDriver {
+private final class RestingDriver: MemoryBacked {
     let gate = Gate()
-    private let inner = MemoryDriver()
+    let inner = MemoryDriver()
     private let count = Mutex(0)
 
     var appends: Int { self.count.withLock { $0 } }
-
-    var guarantees: Guarantees {
-        var guarantees = self.inner.guarantees
-        guarantees.appendsAtOnce = false
-        return guarantees
-    }
-
-    func run(following streams: [StreamID], delivering inbox: any Inbox) async throws(DriverError) {
-        try await self.inner.run(following: streams, delivering: inbox)
-    }
 
     func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
         self.count.withLock { $0 += 1 }
         await self.gate.pass()
         return Receipt(last: try await self.inner.append(batch, to: stream).last, rest: Receipt.longestRest)
-    }
-
-    func read(_ stream: StreamID, after offset: Offset, limitBytes: Int) async throws(DriverError) -> Page {
-        try await self.inner.read(stream, after: offset, limitBytes: limitBytes)
-    }
-
-    func extent(of stream: StreamID) async throws(DriverError) -> StreamExtent {
-        try await self.inner.extent(of: stream)
     }
 }
 

@@ -207,6 +207,8 @@ final class PostgresLink: ThreadResident {
         let attempt = self.attempt
         self.attempt = Attempt()
         self.attempt.number = attempt.number + 1
+        // Why: the next server may be another one, with other statistics.
+        self.pressure.noted(work: nil, at: .now)
         let gone = ServerError(state: nil, message: "the link to PostgreSQL was given up")
         for connection in [attempt.requests, attempt.listener] { connection?.close(gone) }
     }
