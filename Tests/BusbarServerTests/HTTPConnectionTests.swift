@@ -179,7 +179,8 @@ struct HTTPConnectionTests {
             _ = try await first.get("/", fields: ["Connection: close"])
             try await first.receiveEnd()
             var status = 503
-            for _ in 0..<100 where status == 503 { status = try await server.get("/").status }
+            // Why an error counts as refused: the answer comes unasked, and the end may come before the question.
+            for _ in 0..<100 where status == 503 { status = (try? await server.get("/").status) ?? 503 }
             #expect(status == 200)
         }
     }

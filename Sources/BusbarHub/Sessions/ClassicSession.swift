@@ -53,6 +53,7 @@ final class ClassicSession {
                 request: opening.identity.request, transport: opening.identity.transport)
         }
         self.catchUp = nil
+        self.state.lacksToken = (opening.groupsToken ?? "") != self.state.toldToken
         self.attach(channel)
         channel.cursor = self.loop.cursor
         let kind: ClassicLifecycle.Opening =
@@ -109,7 +110,7 @@ final class ClassicSession {
 
     /// Whether what it is sent differs from what others are sent.
     var takesBundles: Bool {
-        self.catchUp != nil || self.state.isTokenDue || self.channel?.opening.callback != nil
+        self.catchUp != nil || self.state.isTokenDue || self.state.lacksToken || self.channel?.opening.callback != nil
             || self.state.lifecycle.isUnstarted
     }
 
@@ -169,6 +170,7 @@ final class ClassicSession {
             ending == .normal || ending == .goingAway
         else { return }
         var envelope = self.envelope(at: self.placeOfClient(on: channel))
+        self.addToken(to: &envelope)
         envelope.isTerminating = self.runtime.services.isDraining
         envelope.longPollDelayMilliseconds = self.runtime.services.longPollDelayMilliseconds
         channel.isAnswered = true
@@ -200,13 +202,19 @@ final class ClassicSession {
     func sendEnvelope(_ elements: [ByteBuffer] = [], cursor: String, isInitialized: Bool = false) {
         var envelope = self.envelope(at: cursor)
         envelope.isInitialized = isInitialized
-        if self.state.isTokenDue {
-            envelope.groupsToken = self.runtime.services.groupsToken.seal(self.state.groups, connectionID: self.id)
-            self.state.isTokenDue = false
-        }
+        self.addToken(to: &envelope)
         self.recipient?.takesBundles = self.takesBundles
         if self.catchUp == nil { self.recipient?.toldBatch = self.loop.batchNumber }
         self.write(envelope, elements)
+    }
+
+    private func addToken(to envelope: inout ClassicEnvelope) {
+        guard self.state.isTokenDue || self.state.lacksToken else { return }
+        let token = self.runtime.services.groupsToken.seal(self.state.groups, connectionID: self.id)
+        envelope.groupsToken = token
+        self.state.toldToken = token
+        self.state.isTokenDue = false
+        self.state.lacksToken = false
     }
 
     private func write(_ envelope: ClassicEnvelope, _ elements: [ByteBuffer] = []) {

@@ -32,6 +32,12 @@ struct ClassicState: Sendable {
     var groups: Set<HubGroup>
     /// Whether the groups have changed since the client was last told.
     var isTokenDue = false
+    /// The groups token that the client has if it has read everything, empty for none.
+    var toldToken: String
+    /// Whether the client came without that: what told it may have been lost on the way. It is told again with whatever it is sent
+    /// next, before its cursor moves beyond what changed its groups; sooner would be at once again and again for a client that never
+    /// gives tokens back.
+    var lacksToken = false
     /// Whether this node has known the connection since before its present channel.
     var isKnown = false
     var starts: [CheckedContinuation<ClassicStart, Never>] = []
@@ -50,6 +56,7 @@ struct ClassicState: Sendable {
         self.hubs = opening.hubs
         let context = self.context
         self.listeningNames = opening.hubs.flatMap { $0.listeningNames(of: context) }
+        self.toldToken = opening.groupsToken ?? ""
         let claimed = runtime.services.groupsToken.open(opening.groupsToken, connectionID: identity.id)
         let byHub = Dictionary(grouping: claimed, by: \.hub)
         self.groups = Set(

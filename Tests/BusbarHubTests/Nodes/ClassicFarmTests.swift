@@ -194,6 +194,30 @@ struct ClassicFarmTests {
         }
     }
 
+    @Test("N-46: a groups token that was lost with its answer comes again with what moves the client's cursor on")
+    func lostToken() async throws {
+        try await RoomFarm.open(nodes: 2) { farm in
+            let first = farm.rooms[0]
+            let (peer, cursor) = try await first.started("k")
+            try await peer.call("join", #"["g"]"#, id: 1)
+            try await peer.close()
+            let clients = try #require(first.runtime.context(for: TestHub.self)).clients
+            try await clients.all.send("received", 1)
+            let again = try await first.classic("k", kind: .reconnect(cursor: cursor))
+            let answer = try await again.envelope()
+            #expect(answer.messages?.count == 1)
+            let token = try #require(answer.groupsToken)
+            try await again.close()
+            let back = try await farm.rooms[1].classic("k", kind: .reconnect(cursor: answer.cursor), token: token)
+            try await clients.group("g").send("received", 2)
+            #expect(try await back.messages(until: "[2]") == ["[2]"])
+            // Who has it isn't told again.
+            try await back.close()
+            let last = try await farm.rooms[1].classic("k", kind: .reconnect(cursor: answer.cursor), token: token)
+            #expect(try await last.envelope().groupsToken == nil)
+        }
+    }
+
     @Test("N-46: a client whose node is killed keeps its groups and misses nothing on another one")
     func killedNode() async throws {
         try await RoomFarm.open(nodes: 2) { farm in
