@@ -187,8 +187,8 @@ let package = Package(
         .testTarget(
             name: "BusbarRabbitMQIntegrationTests",
             dependencies: [
-                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRabbitMQ", .nioCore,
-                .logging,
+                "Busbar", "BusbarCertification", "BusbarConformance", "BusbarDriver", "BusbarRabbitMQ", "TestSupport",
+                .nioCore, .logging,
             ],
             path: "Tests/Integration/RabbitMQ"
         ),

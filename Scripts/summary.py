@@ -30,6 +30,9 @@ BACKPLANES = {
     "rabbit": ["RabbitConformanceTests", "RabbitFaultTests", "RabbitTLSTests"],
 }
 
+#: What the statuses of `timeout` mean.
+ENDINGS = dict.fromkeys(["124", "137"], "took too long, was cut off")
+
 
 def read(path):
     """The test cases in the file; none when the run ended before writing it."""
@@ -83,7 +86,7 @@ def main(arguments):
         remark = ""
         if failed == 0 and (status != "0" or passed + skipped == 0):
             failed = 1
-            remark = f" (the run ended with status {status} and reported no failed test: counted as one)"
+            remark = f" (the run {ENDINGS.get(status, f'ended with status {status}')} and reported no failed test: counted as one)"
         print(f"{name}: {words((passed, failed, skipped))}{remark}")
         totals = [sum(pair) for pair in zip(totals, (passed, failed, skipped))]
         every += cases

@@ -4,6 +4,7 @@ import BusbarMemory
 import Logging
 import NIOCore
 import Synchronization
+import TestSupport
 
 /// Runs buses for the time of `body`: one per driver. Past the end nothing of them is running.
 func withBuses<R>(
@@ -37,18 +38,18 @@ extension Bus {
     }
 
     /// Waits until the first stream has been delivered up to `offset` here: a publish may return before that.
-    func settle(at offset: UInt64) async {
-        while self.heads().first.map({ $0.position.offset < Offset(offset) }) ?? true { await Task.yield() }
+    func settle(at offset: UInt64) async throws {
+        while self.heads().first.map({ $0.position.offset < Offset(offset) }) ?? true { try await Task.turn() }
     }
 }
 
 extension Tap {
     /// What comes until it is `count` messages. A publish may return while another thread is still delivering.
-    func take(_ count: Int) async -> [Message] {
+    func take(_ count: Int) async throws -> [Message] {
         var taken: [Message] = []
         while taken.count < count {
             guard let delivery = self.take(limitBytes: .max) else {
-                await Task.yield()
+                try await Task.turn()
                 continue
             }
             taken += delivery.messages

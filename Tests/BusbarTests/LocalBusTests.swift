@@ -4,6 +4,7 @@ import BusbarFaults
 import BusbarMemory
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Local bus", .timeLimit(.minutes(1)))
@@ -57,7 +58,7 @@ struct LocalBusTests {
         try await withBus(MemoryDriver()) { bus in
             let healthy = try await bus.subscribe(to: [self.topic])
             let faulty = Task { try await consume(bus) }
-            while bus.counts[0].followers < 2 { await Task.yield() }
+            while bus.counts[0].followers < 2 { try await Task.turn() }
             try await bus.publish("1", to: self.topic)
             await #expect(throws: Mistake.self) { try await faulty.value }
             try await bus.publish("2", to: self.topic)
@@ -262,7 +263,7 @@ struct LocalBusTests {
             _ = try await bus.subscribe(to: [self.topic])
             driver.script(appends: [.hang])
             async let publishing: Void = bus.publish("1", to: self.topic)
-            while bus.streams[0].isDrained { await Task.yield() }
+            while bus.streams[0].isDrained { try await Task.turn() }
             let subscription = try await bus.subscribe(to: [self.topic])
             driver.release()
             #expect(try await subscription.collect(1).texts == ["1"])
@@ -276,13 +277,13 @@ struct LocalBusTests {
             let wakes = Mutex(0)
             let tap = bus.tap(limits: SubscriberLimits()) { wakes.withLock { $0 += 1 } }
             for index in 1...3 { try await bus.publish("\(index)", to: Topic("topic \(index)")) }
-            await bus.settle(at: 3)
-            while wakes.withLock({ $0 }) == 0 { await Task.yield() }
+            try await bus.settle(at: 3)
+            while wakes.withLock({ $0 }) == 0 { try await Task.turn() }
             #expect(wakes.withLock { $0 } == 1)
             #expect(tap.take(limitBytes: 1_000)?.messages.map(\.text) == texts(1...3))
             #expect(tap.take(limitBytes: 1_000) == nil)
             try await bus.publish("4", to: self.topic)
-            while wakes.withLock({ $0 }) == 1 { await Task.yield() }
+            while wakes.withLock({ $0 }) == 1 { try await Task.turn() }
             #expect(wakes.withLock { $0 } == 2)
         }
     }
@@ -300,10 +301,10 @@ struct LocalBusTests {
             try await bus.publish("4", to: self.topic)
             while bus.status.phase != .live {
                 try await driver.restore()
-                await Task.yield()
+                try await Task.turn()
             }
             try await bus.publish("5", to: self.topic)
-            await bus.settle(at: 1)
+            try await bus.settle(at: 1)
             let later = [tap.take(limitBytes: 1_000), tap.take(limitBytes: 1_000)].compactMap(\.self)
             #expect(later.flatMap { $0.messages.map(\.text) } == texts(4...5))
             #expect(later.flatMap(\.gaps).isEmpty)
@@ -354,11 +355,13 @@ struct LocalBusTests {
                 for text in texts(1...100) {
                     try await bus.publish(text, to: self.topic)
                     published += 1
+                    // Why: while another thread still delivers, the tap doesn't hold yet what was published.
+                    try await bus.settle(at: UInt64(published))
                 }
             }
             #expect(error?.code == .slowedDown)
             #expect((4...10).contains(published))
-            #expect(await tap.take(published).count == published)
+            #expect(try await tap.take(published).count == published)
             try await bus.publish("more", to: self.topic)
         }
     }
@@ -371,12 +374,12 @@ struct LocalBusTests {
         try await withBus(MemoryDriver(), configuration) { bus in
             let tap = bus.tap(limits: SubscriberLimits()) {}
             try await bus.publish("0", to: self.topic)
-            #expect(await tap.take(1).count == 1)
+            #expect(try await tap.take(1).count == 1)
             var cursor = bus.cursor(at: tap.frontier)
             for index in 1...50 {
                 try await bus.publish("\(index)", to: index.isMultiple(of: 2) ? self.topic : self.other)
             }
-            #expect(await tap.take(50).count == 50)
+            #expect(try await tap.take(50).count == 50)
             let frontier = tap.frontier
             try await bus.publish("51", to: self.topic)
             var found: [String] = []

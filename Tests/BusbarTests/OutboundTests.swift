@@ -4,6 +4,7 @@ import BusbarFaults
 import BusbarMemory
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Outbound, end to end", .timeLimit(.minutes(1)))
@@ -20,7 +21,7 @@ struct OutboundTests {
             try await withThrowingDiscardingTaskGroup { group in
                 for index in 1...10 {
                     group.addTask { try await bus.publish("\(index)", to: self.topic) }
-                    while bus.waitingPublishes < index { await Task.yield() }
+                    while bus.waitingPublishes < index { try await Task.turn() }
                 }
                 try await driver.restore()
             }
@@ -71,9 +72,9 @@ struct OutboundTests {
             let subscription = try await bus.subscribe(to: [self.topic])
             driver.script(appends: [.hang])
             let stuck = Task { try await bus.publish("1", to: self.topic) }
-            while bus.streams[0].isDrained { await Task.yield() }
+            while bus.streams[0].isDrained { try await Task.turn() }
             let waiting = Task { try await bus.publish("2", to: self.topic) }
-            while bus.waitingPublishes == 0 { await Task.yield() }
+            while bus.waitingPublishes == 0 { try await Task.turn() }
             await bus.close(deadline: .milliseconds(100))
             await #expect(throws: BusError.self) { try await stuck.value }
             await #expect(throws: BusError.self) { try await waiting.value }
@@ -93,7 +94,7 @@ struct OutboundTests {
             try await bus.publish("1", to: self.topic)
             driver.isLate.store(true, ordering: .releasing)
             let publish = Task { try await bus.publish("2", to: self.topic) }
-            while !driver.isAppending.load(ordering: .acquiring) { await Task.yield() }
+            while !driver.isAppending.load(ordering: .acquiring) { try await Task.turn() }
             await bus.close(deadline: .zero)
             driver.isLate.store(false, ordering: .releasing)
             let error = await #expect(throws: BusError.self) { try await publish.value }
@@ -123,7 +124,7 @@ struct OutboundTests {
             let subscription = try await bus.subscribe(to: [freeTopic])
             driver.script(appends: [.hang])
             let stuck = Task { try await bus.publish("stuck", to: stuckTopic) }
-            while bus.streams[0].isDrained { await Task.yield() }
+            while bus.streams[0].isDrained { try await Task.turn() }
             for text in texts(1...20) { try await bus.publish(text, to: freeTopic) }
             #expect(try await subscription.collect(20).texts == texts(1...20))
             let error = await #expect(throws: BusError.self) { try await stuck.value }
@@ -155,7 +156,7 @@ struct OutboundTests {
             _ = try await bus.subscribe(to: [self.topic])
             driver.cut()
             let publishing = Task { try await bus.publish("1", to: self.topic) }
-            while bus.waitingPublishes == 0 { await Task.yield() }
+            while bus.waitingPublishes == 0 { try await Task.turn() }
             publishing.cancel()
             let error = await #expect(throws: BusError.self) { try await publishing.value }
             #expect(error?.code == .cancelled)
@@ -228,7 +229,7 @@ extension OutboundTests {
         var configuration = BusConfiguration()
         configuration.publishDeadline = .milliseconds(200)
         try await withBus(AwayDriver(), configuration) { bus in
-            while bus.status.detail == nil { await Task.yield() }
+            while bus.status.detail == nil { try await Task.turn() }
             let error = await #expect(throws: BusError.self) { _ = try await bus.subscribe(to: [Topic("a")]) }
             #expect(error?.code == .brokerAway)
             #expect(error?.description.contains("injected fault") == true)
@@ -267,7 +268,7 @@ private final class LateDriver: MemoryBacked {
 
     func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
         let receipt = try await self.inner.append(batch, to: stream)
-        while self.isLate.load(ordering: .acquiring) {
+        while self.isLate.load(ordering: .acquiring), !Task.isCancelled {
             self.isAppending.store(true, ordering: .releasing)
             await Task.yield()
         }

@@ -3,6 +3,7 @@ import BusbarFaults
 import BusbarHub
 import BusbarProtocol
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("N-48: answers of clients of other nodes", .timeLimit(.minutes(3)))
@@ -126,7 +127,7 @@ struct ClientResultFarmTests {
             let peer = try await farm.rooms[0].connected(id)
             let client = try self.client(id, farm.rooms[0])
             farm.drivers[0].cut()
-            while farm.buses[0].isLive(for: HubTopics.connection(id)) { await Task.yield() }
+            while farm.buses[0].isLive(for: HubTopics.connection(id)) { try await Task.turn() }
             async let ten = client.ask.invoke(returning: Int.self)
             try await peer.answer(try await peer.question(), #""result":10"#)
             #expect(try await ten == 10)

@@ -2,6 +2,7 @@ import BusbarDriver
 import BusbarRabbitMQ
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 let stream = StreamID(0)
@@ -16,7 +17,7 @@ struct Node {
         while true {
             let extent = try await stubbornly { try await self.driver.extent(of: stream) }
             if isMet(extent) { return }
-            await Task.yield()
+            try await Task.turn()
         }
     }
 }
@@ -90,8 +91,7 @@ func stubbornly<Answer>(_ body: () async throws -> Answer) async throws -> Answe
     while true {
         do { return try await body() } catch let error as DriverError {
             guard case .retry = error.recovery else { throw error }
-            try Task.checkCancellation()
-            await Task.yield()
+            try await Task.turn()
         }
     }
 }
