@@ -62,6 +62,20 @@ struct FarmMachineTests {
         #expect(clean.handle(.nodeEnded(0, .exited(status: 0)), at: .seconds(6)) == [.end(.stopped)])
     }
 
+    @Test("a node that was started again and is asked to stop before it serves may end by that signal")
+    func stoppingEarly() {
+        var farm = Self.serving()
+        _ = farm.handle(.nodeEnded(1, .signalled(9)), at: .seconds(5))
+        #expect(farm.handle(.ticked, at: .seconds(6)) == [.start(1)])
+        #expect(farm.handle(.stopRequested, at: .seconds(6)) == [.terminate(0), .terminate(1)])
+        _ = farm.handle(.nodeEnded(1, .signalled(15)), at: .seconds(6))
+        #expect(farm.handle(.nodeEnded(0, .exited(status: 0)), at: .seconds(6)) == [.end(.stopped)])
+        var served = Self.serving()
+        _ = served.handle(.stopRequested, at: .seconds(5))
+        _ = served.handle(.nodeEnded(1, .signalled(15)), at: .seconds(6))
+        #expect(served.handle(.nodeEnded(0, .exited(status: 0)), at: .seconds(6)) == [.end(.stoppedUncleanly([1]))])
+    }
+
     @Test("a node that does not stop is killed at its deadline, once")
     func deadline() {
         var farm = Self.serving()

@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
 /// A farm as a value: what each node is doing, and what to do about it. It holds no process and no clock.
 ///
 /// A node that has served and ends by itself is started again, after a pause that doubles with each end that follows
@@ -23,7 +29,9 @@ package struct FarmMachine {
         case exited(status: Int32)
         case signalled(Int32)
 
-        package var isClean: Bool { self == .exited(status: 0) }
+        /// Of a node that was asked to stop. One that doesn't serve yet may not heed the signal yet either, and has nobody to take
+        /// leave of.
+        func isClean(served: Bool) -> Bool { self == .exited(status: 0) || (!served && self == .signalled(SIGTERM)) }
     }
 
     package enum Event: Hashable {
@@ -61,7 +69,7 @@ package struct FarmMachine {
         case starting(isFirst: Bool)
         case serving(since: Duration)
         case pausing(until: Duration)
-        case stopping(until: Duration?)
+        case stopping(until: Duration?, served: Bool)
         case ended
     }
 
@@ -113,9 +121,9 @@ package struct FarmMachine {
         case .serving(let since):
             if now - since >= self.policy.healthyAfter { self.pauses[node] = self.policy.firstPause }
             return self.pause(node, ending, at: now)
-        case .stopping:
+        case .stopping(_, let served):
             self.nodes[node] = .ended
-            if !ending.isClean { self.unclean.append(node) }
+            if !ending.isClean(served: served) { self.unclean.append(node) }
             return self.endIfAllEnded()
         case .pausing, .ended: return []
         }
@@ -134,7 +142,8 @@ package struct FarmMachine {
         for (node, state) in self.nodes.enumerated() {
             switch state {
             case .starting, .serving:
-                self.nodes[node] = .stopping(until: now + self.policy.stopLimit)
+                let served = if case .serving = state { true } else { false }
+                self.nodes[node] = .stopping(until: now + self.policy.stopLimit, served: served)
                 effects.append(.terminate(node))
             case .pausing: self.nodes[node] = .ended
             case .stopping, .ended: break
@@ -146,8 +155,8 @@ package struct FarmMachine {
     private mutating func killAll() -> [Effect] {
         var effects: [Effect] = []
         for (node, state) in self.nodes.enumerated() {
-            guard case .stopping(until: .some) = state else { continue }
-            self.nodes[node] = .stopping(until: nil)
+            guard case .stopping(until: .some, let served) = state else { continue }
+            self.nodes[node] = .stopping(until: nil, served: served)
             effects += [.announceKill(node), .kill(node)]
         }
         return effects
@@ -160,8 +169,8 @@ package struct FarmMachine {
             case .pausing(let until) where until <= now:
                 self.nodes[node] = .starting(isFirst: false)
                 effects.append(.start(node))
-            case .stopping(let until?) where until <= now:
-                self.nodes[node] = .stopping(until: nil)
+            case .stopping(let until?, let served) where until <= now:
+                self.nodes[node] = .stopping(until: nil, served: served)
                 effects += [.announceKill(node), .kill(node)]
             default: break
             }
