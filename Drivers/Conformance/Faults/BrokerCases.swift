@@ -117,7 +117,10 @@ extension ConformanceKit {
             try await bench.withNodes(1) { nodes in
                 try await nodes[0].writer.append((0..<10).map { Payload.text("kept \($0)") })
                 try await bench.saveIfPossible()
-                let lost = try await nodes[0].writer.append((0..<10).map { Payload.text("lost \($0)") })
+                // Why stubbornly: a store may have to be stopped for that.
+                let lost = try await bench.stubbornly {
+                    try await nodes[0].writer.append((0..<10).map { Payload.text("lost \($0)") })
+                }
                 try await bench.restoreOlder(than: lost)
                 let records = nodes[0].writer.records([Payload.text("after")])
                 let batch = Batch(records: records, highWater: lost)
