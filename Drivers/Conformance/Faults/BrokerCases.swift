@@ -198,6 +198,8 @@ extension ConformanceKit {
             for policy in [OfflinePolicy.fail, .buffer(bytes: 1 << 20, count: 100)] {
                 var configuration = BusConfiguration.watchful
                 configuration.whileAway = policy
+                // Why long: a broker takes its time to start, and what waits for it is to be stored then.
+                configuration.publishDeadline = .seconds(60)
                 try await bench.withBuses(1, configuration) { buses in
                     let listener = try await bench.subscribe(["t"], on: buses[0])
                     try await bench.publish("before", to: "t", on: buses[0])
