@@ -10,7 +10,7 @@ struct ClassicCatchUp {
     var cursor: Cursor
     /// The groups it was in there.
     var groups: Set<HubGroup>
-    /// Whether this node is told of its groups by the replay: it did not know the connection before.
+    /// Whether this node is told of its groups by the replay.
     let learnsGroups: Bool
     /// Groups that have changed live since the connection came back; the replay says nothing newer about them.
     var liveChanges: Set<HubGroup> = []
@@ -33,13 +33,13 @@ extension ClassicSession {
             return self.goLive()
         }
         self.catchUp = ClassicCatchUp(
-            cursor: Cursor(text: text), groups: self.groupsAtCursor, learnsGroups: !self.state.isKnown)
+            cursor: Cursor(text: text), groups: self.groupsAtCursor, learnsGroups: !self.state.knowsGroups)
         self.readPage()
     }
 
-    /// The groups the client says it was in; of one that this node did not know, those that it was let into again.
+    /// The groups the client says it was in; while this node doesn't know its groups, those that it was let into again.
     private var groupsAtCursor: Set<HubGroup> {
-        guard self.state.isKnown else { return self.state.groups }
+        guard self.state.knowsGroups else { return self.state.groups }
         let token = self.runtime.services.groupsToken.open(self.channel?.opening.groupsToken, connectionID: self.id)
         let hubs = Set(self.state.hubs.map(\.name))
         return token.filter { hubs.contains($0.hub) }
@@ -47,6 +47,7 @@ extension ClassicSession {
 
     /// From the next batch on the client hears what is published.
     private func goLive() {
+        self.state.knowsGroups = true
         self.recipient?.isListening = true
         if self.state.isTokenDue { self.sendEnvelope(cursor: self.loop.cursor) }
     }
@@ -102,6 +103,7 @@ extension ClassicSession {
         let isNewHere = self.learn(groups, from: records, catchUp)
         if page.frontier == upTo && !isNewHere && self.hasRoom(forHeld: heldBytes) {
             self.catchUp = nil
+            self.state.knowsGroups = true
             let elements = Self.elements(messages) + held
             if !elements.isEmpty || self.state.isTokenDue {
                 self.sendEnvelope(elements, cursor: self.loop.cursor)

@@ -27,6 +27,8 @@ final class ClassicSession {
         self.loop = handle.session.value
         self.ticket = ticket
         self.state = state
+        // Why: a change of its groups that lies between was heard by neither.
+        if let place = state.leftAt, place != self.loop.frontier { self.state.knowsGroups = false }
         self.loop.add(self)
         self.loop.classic[ticket] = .here(self)
         if !state.isKnown {
@@ -53,9 +55,15 @@ final class ClassicSession {
                 request: opening.identity.request, transport: opening.identity.transport)
         }
         self.catchUp = nil
+        if self.state.isKnown, !self.state.knowsGroups {
+            self.unregister()
+            self.state.takeGroups(from: opening, self.runtime)
+        }
         self.state.lacksToken = (opening.groupsToken ?? "") != self.state.toldToken
         self.attach(channel)
         channel.cursor = self.loop.cursor
+        // Why: who comes without a cursor has no past.
+        if opening.cursor == nil { self.state.knowsGroups = true }
         let kind: ClassicLifecycle.Opening =
             switch opening.kind {
             case .connect: .connect(delayedStart: opening.delayedStart)
@@ -83,6 +91,7 @@ final class ClassicSession {
         self.unregister()
         self.loop.remove(self)
         self.loop.classic[self.ticket] = nil
+        self.state.leftAt = self.loop.frontier
         return self.state
     }
 

@@ -1,3 +1,4 @@
+import Busbar
 import BusbarProtocol
 import NIOCore
 
@@ -28,8 +29,13 @@ struct ClassicState: Sendable {
     private(set) var hubs: [RegisteredHub]
     /// The names under which the connection listens: of its hubs, and of the signals of a persistent connection.
     private(set) var listeningNames: [String]
-    /// The groups it is in; authoritative as long as the connection is known here.
+    /// The groups it is in; authoritative once this node knows them.
     var groups: Set<HubGroup>
+    /// Whether this node knows its groups: from its beginning, or since a replay ran to its end. Until then they are what the client's
+    /// token says and what a replay adds to that; a client that leaves in the middle of one brings its token and cursor again.
+    var knowsGroups = false
+    /// Where the loop stood that it comes from.
+    var leftAt: Frontier?
     /// Whether the groups have changed since the client was last told.
     var isTokenDue = false
     /// The groups token that the client has if it has read everything, empty for none.
@@ -57,9 +63,23 @@ struct ClassicState: Sendable {
         let context = self.context
         self.listeningNames = opening.hubs.flatMap { $0.listeningNames(of: context) }
         self.toldToken = opening.groupsToken ?? ""
-        let claimed = runtime.services.groupsToken.open(opening.groupsToken, connectionID: identity.id)
+        self.groups = Self.groups(of: opening, context, runtime)
+    }
+
+    /// Takes the groups from the client's token, as if this node had never heard of the connection.
+    mutating func takeGroups(from opening: ClassicOpening, _ runtime: HubRuntime) {
+        self.groups = Self.groups(of: opening, self.context, runtime)
+        self.toldToken = opening.groupsToken ?? ""
+        self.isTokenDue = false
+    }
+
+    /// Those of the client's token that its hubs let it into again.
+    private static func groups(
+        of opening: ClassicOpening, _ context: ConnectionContext, _ runtime: HubRuntime
+    ) -> Set<HubGroup> {
+        let claimed = runtime.services.groupsToken.open(opening.groupsToken, connectionID: opening.identity.id)
         let byHub = Dictionary(grouping: claimed, by: \.hub)
-        self.groups = Set(
+        return Set(
             opening.hubs.flatMap { hub in
                 let names = byHub[hub.name, default: []].map(\.name)
                 guard !names.isEmpty else { return [HubGroup]() }

@@ -218,6 +218,25 @@ struct ClassicFarmTests {
         }
     }
 
+    @Test("N-46: a node that a client leaves in the middle of a replay learns its groups when it comes again")
+    func leftInReplay() async throws {
+        try await RoomFarm.open(nodes: 2) { farm in
+            let clients = try #require(farm.rooms[0].runtime.context(for: TestHub.self)).clients
+            // Why often: the page may have been read before the client leaves.
+            for round in 0..<20 {
+                let (peer, cursor) = try await farm.rooms[0].started("k\(round)")
+                try await peer.call("join", #"["g\#(round)"]"#, id: 1)
+                try await peer.close()
+                let second = farm.rooms[1]
+                try await second.classic("k\(round)", kind: .reconnect(cursor: cursor)).close()
+                let back = try await second.classic("k\(round)", kind: .reconnect(cursor: cursor))
+                try await clients.group("g\(round)").send("received", round)
+                #expect(try await back.messages(until: "[\(round)]") == ["[\(round)]"])
+                try await back.close()
+            }
+        }
+    }
+
     @Test("N-46: a client whose node is killed keeps its groups and misses nothing on another one")
     func killedNode() async throws {
         try await RoomFarm.open(nodes: 2) { farm in
