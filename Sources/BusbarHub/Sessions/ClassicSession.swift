@@ -55,7 +55,8 @@ final class ClassicSession {
                 request: opening.identity.request, transport: opening.identity.transport)
         }
         self.catchUp = nil
-        if self.state.isKnown, !self.state.knowsGroups {
+        // Why not without a cursor: nothing would be replayed that could say what the token doesn't.
+        if self.state.isKnown, !self.state.knowsGroups, opening.cursor != nil {
             self.unregister()
             self.state.takeGroups(from: opening, self.runtime)
         }

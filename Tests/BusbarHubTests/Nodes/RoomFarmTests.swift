@@ -40,7 +40,7 @@ struct RoomFarmTests {
 
     @Test(
         "N-39: when a connection of another node has been added to a group, the next publish from any node reaches it, however often",
-        arguments: zip([1, 4], [1_000, 10_000]))
+        .timeLimit(.minutes(10)), arguments: zip([1, 4], [1_000, 10_000]))
     func joins(streams: Int, rounds: Int) async throws {
         var configuration = HubConfiguration()
         // Why: no ping should come between.
