@@ -219,9 +219,8 @@ let package = Package(
         .testTarget(
             name: "BusbarServerTests",
             dependencies: [
-                "Busbar", "BusbarDriver", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer", "TestSupport",
-                .nioCore,
-                .nioPosix,
+                "Busbar", "BusbarDriver", "BusbarFaults", "BusbarHub", "BusbarMemory", "BusbarProtocol", "BusbarServer",
+                "TestSupport", .nioCore, .nioPosix,
                 .logging, .lifecycle, .metrics, .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]
         ),

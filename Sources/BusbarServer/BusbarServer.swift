@@ -158,6 +158,7 @@ public final class BusbarServer: Service {
     /// Accepts connections until the listener is closed, then lets the open ones end.
     private func serve(_ listener: any Channel) async throws {
         self.rosters.start(clock: .system)
+        await self.waitForPlace()
         do {
             try await listener.setOption(.autoRead, value: true).get()
             listener.read()
@@ -178,6 +179,19 @@ public final class BusbarServer: Service {
         }
     }
 
+    /// Waits until the hubs know where the streams stand: a cursor from before says nothing, and a client that took it to another node
+    /// would lose what has happened meanwhile, the groups it was put into above all. Not for a broker that is away.
+    private func waitForPlace() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.runtime.settle() }
+            group.addTask {
+                try? await cancelWhenGracefulShutdown { try await Task.sleep(for: self.configuration.startTimeout) }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
     private func closeAll(_ listener: any Channel) async {
         self.state.stop()
         self.work.finish()
@@ -195,7 +209,7 @@ public final class BusbarServer: Service {
         return ServerBootstrap(group: self.eventLoops)
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            // Why: the port is taken early, but nobody is answered before the hubs run.
+            // Why: the port is taken early, but nobody is answered before the hubs run and know their place.
             .serverChannelOption(.autoRead, value: false)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: ReceiveBuffers.readsPerTurn)
