@@ -31,8 +31,8 @@ package struct LinkMachine: Sendable {
         case announceInterruption(DriverError)
         /// Send a probe through the broker to ourselves; report ``probeReturned(_:at:)``.
         case sendProbe(UInt64)
-        /// Close whatever is open; fail what waits for an answer.
-        case disconnect
+        /// Close whatever is open; fail what waits for an answer. Without an error because the link was stopped.
+        case disconnect(because: DriverError?)
         /// The run is over: with an error if it is hopeless, without one if it was stopped.
         case finish(DriverError?)
     }
@@ -150,7 +150,7 @@ package struct LinkMachine: Sendable {
         if case .finished = self.state { return [] }
         self.state = .finished
         self.attempt += 1
-        return [.disconnect, .finish(nil)]
+        return [.disconnect(because: nil), .finish(nil)]
     }
 
     // MARK: Decisions
@@ -185,15 +185,15 @@ package struct LinkMachine: Sendable {
         case .giveUp:
             self.state = .finished
             self.attempt += 1
-            return [.disconnect, .finish(error)]
+            return [.disconnect(because: error), .finish(error)]
         }
         let wait = max(leastWait, self.policy.longestWait(afterFailures: self.failures) * min(max(draw, 0), 1))
         self.failures += 1
         self.attempt += 1
         self.state = .waiting(until: now + wait)
-        guard error != self.lastReported else { return [.disconnect] }
+        guard error != self.lastReported else { return [.disconnect(because: error)] }
         self.lastReported = error
-        return [.disconnect, .announceInterruption(error)]
+        return [.disconnect(because: error), .announceInterruption(error)]
     }
 
     private func nextDeadline(of life: Life) -> Instant {

@@ -338,8 +338,9 @@ extension Stream {
 
     package func linkBroke(_ error: DriverError) {
         self.core.withLock { $0.linkBroke() }
-        self.health.withLock { $0.linkBroke(error) }
         self.onLane { $0.linkBroke(effects: &$1) }
+        // Why last: whoever sees it may rely on what is published from now on being treated as the policy says.
+        self.health.withLock { $0.linkBroke(error) }
     }
 
     package func received(epoch: Epoch, _ records: [StoredRecord]) {

@@ -48,7 +48,7 @@ struct LinkMachineTests {
         #expect(machine.timerFired(at: self.at(8), draw: 0).isEmpty)
         let effects = machine.timerFired(at: self.at(9), draw: 0)
         guard case .announceInterruption(let error) = effects.last else { return #expect(Bool(false), "\(effects)") }
-        #expect(effects.first == .disconnect && error.code == .timedOut)
+        #expect(effects.first == .disconnect(because: error) && error.code == .timedOut)
     }
 
     @Test("a failure is reported once, however often it comes back, and again when it is another one")
@@ -57,14 +57,16 @@ struct LinkMachineTests {
         _ = machine.started(at: self.at(0))
         #expect(
             machine.failed(Self.lost, attempt: 1, at: self.at(0), draw: 0) == [
-                .disconnect, .announceInterruption(Self.lost),
+                .disconnect(because: Self.lost), .announceInterruption(Self.lost),
             ])
         _ = machine.timerFired(at: self.at(1), draw: 0)
-        #expect(machine.failed(Self.lost, attempt: 3, at: self.at(1), draw: 0) == [.disconnect])
+        #expect(machine.failed(Self.lost, attempt: 3, at: self.at(1), draw: 0) == [.disconnect(because: Self.lost)])
         _ = machine.timerFired(at: self.at(2), draw: 0)
         let other = DriverError(.timedOut, during: "run", recovery: .retry(after: .zero), detail: "slow")
         #expect(
-            machine.failed(other, attempt: 5, at: self.at(2), draw: 0) == [.disconnect, .announceInterruption(other)])
+            machine.failed(other, attempt: 5, at: self.at(2), draw: 0) == [
+                .disconnect(because: other), .announceInterruption(other),
+            ])
     }
 
     @Test("what an attempt that is over reports is ignored")
@@ -124,12 +126,14 @@ struct LinkMachineTests {
         var machine = LinkMachine(policy: Self.policy)
         _ = machine.started(at: self.at(0))
         #expect(
-            machine.failed(Self.refused, attempt: 1, at: self.at(0), draw: 0) == [.disconnect, .finish(Self.refused)])
+            machine.failed(Self.refused, attempt: 1, at: self.at(0), draw: 0) == [
+                .disconnect(because: Self.refused), .finish(Self.refused),
+            ])
         #expect(machine.wakeUp == nil && machine.stopped().isEmpty)
 
         var veteran = self.liveMachine()
         let effects = veteran.failed(Self.refused, attempt: 1, at: self.at(1), draw: 0)
-        #expect(effects == [.disconnect, .announceInterruption(Self.refused)])
+        #expect(effects == [.disconnect(because: Self.refused), .announceInterruption(Self.refused)])
         #expect(veteran.wakeUp == self.at(11))
     }
 
@@ -155,7 +159,7 @@ struct LinkMachineTests {
         #expect(machine.timerFired(at: self.at(5), draw: 0).isEmpty)
         let effects = machine.timerFired(at: self.at(7), draw: 0)
         guard case .announceInterruption(let error) = effects.last else { return #expect(Bool(false), "\(effects)") }
-        #expect(effects.first == .disconnect && error.code == .timedOut && !machine.isLive)
+        #expect(effects.first == .disconnect(because: error) && error.code == .timedOut && !machine.isLive)
     }
 
     @Test("stopping ends everything, once, in any state")
@@ -166,7 +170,7 @@ struct LinkMachineTests {
         _ = machines[1].started(at: self.at(0))
         _ = machines[3].failed(Self.lost, attempt: 1, at: self.at(0), draw: 1)
         for index in machines.indices {
-            #expect(machines[index].stopped() == [.disconnect, .finish(nil)])
+            #expect(machines[index].stopped() == [.disconnect(because: nil), .finish(nil)])
             #expect(machines[index].stopped().isEmpty && machines[index].wakeUp == nil)
             #expect(machines[index].timerFired(at: self.at(99), draw: 0).isEmpty)
         }

@@ -33,6 +33,12 @@ func madeAt(_ bytes: ByteBuffer) -> UInt64 {
     bytes.getInteger(at: bytes.readerIndex + max(0, bytes.readableBytes - 100)) ?? 0
 }
 
+/// From when to when something took, by ``raw_now()``.
+struct Span {
+    let start: UInt64
+    let end: UInt64
+}
+
 /// What one side has measured. Of the times, the first tenth is warm-up and left out.
 struct Measurement {
     private(set) var count = 0
@@ -43,11 +49,14 @@ struct Measurement {
 
     /// Something that began at `start` is over.
     mutating func took(since start: UInt64) {
-        let now = raw_now()
-        if self.times.isEmpty { self.begin(at: now) }
-        self.lastAt = now
+        self.took(Span(start: start, end: raw_now()))
+    }
+
+    mutating func took(_ span: Span) {
+        if self.times.isEmpty { self.begin(at: span.end) }
+        self.lastAt = max(self.lastAt, span.end)
         self.count += 1
-        self.times.append(now - min(now, start))
+        self.times.append(span.end - min(span.end, span.start))
     }
 
     /// Measures from here on; otherwise from the first time on.

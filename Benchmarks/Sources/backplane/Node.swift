@@ -56,25 +56,25 @@ enum Node {
                 try await Self.publish(count, from: tasks, on: bus, into: &all)
                 return all.report("publisher")
             }
-            try await withThrowingTaskGroup(of: Measurement.self) { group in
+            try await withThrowingTaskGroup(of: Span.self) { group in
                 var underWay = 0
                 for index in stride(from: 0, to: count, by: tasks) {
                     let due = start + .nanoseconds(index * 1_000_000_000 / rate)
                     try await ContinuousClock().sleep(until: due, tolerance: .zero)
                     guard tasks > 1 else {
-                        all.add(try await self.publish(1, on: bus))
+                        all.took(try await self.publish(on: bus))
                         continue
                     }
                     for _ in 0..<min(tasks, count - index) {
                         underWay += 1
-                        group.addTask { try await self.publish(1, on: bus) }
+                        group.addTask { try await self.publish(on: bus) }
                     }
-                    while underWay > Self.mostUnderWay, let measurement = try await group.next() {
+                    while underWay > Self.mostUnderWay, let span = try await group.next() {
                         underWay -= 1
-                        all.add(measurement)
+                        all.took(span)
                     }
                 }
-                for try await measurement in group { all.add(measurement) }
+                for try await span in group { all.took(span) }
             }
             all.report("publisher")
         }
@@ -100,11 +100,13 @@ enum Node {
 
     private static func publish(_ count: Int, on bus: Bus) async throws -> Measurement {
         var measurement = Measurement()
-        for _ in 0..<count {
-            let leaving = raw_now()
-            try await bus.publish(payload(), to: Topic("benchmark"))
-            measurement.took(since: leaving)
-        }
+        for _ in 0..<count { measurement.took(try await self.publish(on: bus)) }
         return measurement
+    }
+
+    private static func publish(on bus: Bus) async throws -> Span {
+        let start = raw_now()
+        try await bus.publish(payload(), to: Topic("benchmark"))
+        return Span(start: start, end: raw_now())
     }
 }

@@ -182,7 +182,7 @@ final class PostgresLink: ThreadResident {
             case .announceLive: self.announceLive()
             case .announceInterruption(let error): self.inbox.receive(.interrupted(error))
             case .sendProbe(let number): self.sendProbe(number)
-            case .disconnect: self.disconnect()
+            case .disconnect(let error): self.disconnect(because: error)
             case .finish(let error):
                 let finished = self.finished
                 self.finished = nil
@@ -203,13 +203,14 @@ final class PostgresLink: ThreadResident {
         }
     }
 
-    private func disconnect() {
+    private func disconnect(because error: DriverError?) {
         let attempt = self.attempt
         self.attempt = Attempt()
         self.attempt.number = attempt.number + 1
         // Why: the next server may be another one, with other statistics.
         self.pressure.noted(work: nil, at: .now)
-        let gone = ServerError(state: nil, message: "the link to PostgreSQL was given up")
+        let gone = ServerError(
+            state: nil, message: "the link to PostgreSQL was given up: \(error?.detail ?? "the driver ends")")
         for connection in [attempt.requests, attempt.listener] { connection?.close(gone) }
     }
 

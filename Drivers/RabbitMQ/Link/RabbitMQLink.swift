@@ -66,8 +66,6 @@ final class RabbitMQLink: ThreadResident {
     private var acknowledged: UInt64 = 0
     private var keepsConnections = false
     private var hasStarted = false
-    /// Why the link failed last.
-    private var cause = "the driver ends"
     /// Entries that came before the link was live.
     private var early: [(StreamID, LogEntry)] = []
 
@@ -190,7 +188,7 @@ final class RabbitMQLink: ThreadResident {
             case .announceLive: self.announceLive()
             case .announceInterruption(let error): self.inbox.receive(.interrupted(error))
             case .sendProbe(let number): self.sendProbe(number)
-            case .disconnect: self.disconnect()
+            case .disconnect(let error): self.disconnect(because: error)
             case .finish(let error): self.finished(error)
             }
         }
@@ -205,7 +203,6 @@ final class RabbitMQLink: ThreadResident {
         guard attempt == self.attempt.number else { return }
         let error = error.hiding(self.configuration)
         self.keepsConnections = keepingConnections
-        self.cause = error.detail
         self.perform(self.machine.failed(error, attempt: attempt, at: .now, draw: .random(in: 0..<1)))
         self.keepsConnections = false
     }
@@ -214,7 +211,7 @@ final class RabbitMQLink: ThreadResident {
         self.fail(fault.driverError(during: "run"), attempt: attempt, keepingConnections: fault.isOfChannel)
     }
 
-    private func disconnect() {
+    private func disconnect(because error: DriverError?) {
         let old = self.attempt
         self.flush()
         // Why: what is answered below may not take effect on an attempt that is over.
@@ -222,7 +219,7 @@ final class RabbitMQLink: ThreadResident {
         self.early = []
         self.acknowledgeable = 0
         self.acknowledged = 0
-        let error = DriverError.lost("the link to RabbitMQ was given up: \(self.cause)")
+        let error = DriverError.lost("the link to RabbitMQ was given up: \(error?.detail ?? "the driver ends")")
         for message in self.publishing.closed() { message.ticket(.failure(error)) }
         for waiting in old.arrivingGuests.values { for completion in waiting { completion(.failure(error)) } }
         if self.keepsConnections, self.publisher?.fault == nil, self.consumer?.fault == nil {

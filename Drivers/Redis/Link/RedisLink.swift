@@ -108,7 +108,7 @@ final class RedisLink {
             case .announceLive: self.announceLive()
             case .announceInterruption(let error): self.inbox.receive(.interrupted(error))
             case .sendProbe(let number): self.sendProbe(number)
-            case .disconnect: self.disconnect()
+            case .disconnect(let error): self.disconnect(because: error)
             case .finish(let error): self.finished.succeed(error)
             }
         }
@@ -142,14 +142,14 @@ final class RedisLink {
         self.timer = (wakeUp, task)
     }
 
-    private func disconnect() {
+    private func disconnect(because error: DriverError?) {
         let attempt = self.attempt
         self.attempt = Attempt()
         self.receiving.reset()
         // Why not of a live link: what worked is tried again first.
         if !attempt.wasLive { self.dialer.guide.attemptFailed() }
         for connection in [attempt.requests, attempt.receiver] {
-            connection?.close(.lost("the link to Redis was given up"))
+            connection?.close(.lost("the link to Redis was given up: \(error?.detail ?? "the driver ends")"))
         }
     }
 

@@ -126,8 +126,7 @@ struct ClientResultFarmTests {
             let id = self.id(on: farm.rooms[0])
             let peer = try await farm.rooms[0].connected(id)
             let client = try self.client(id, farm.rooms[0])
-            farm.drivers[0].cut()
-            while farm.buses[0].isLive(for: HubTopics.connection(id)) { try await Task.turn() }
+            try await farm.cut(0)
             async let ten = client.ask.invoke(returning: Int.self)
             try await peer.answer(try await peer.question(), #""result":10"#)
             #expect(try await ten == 10)

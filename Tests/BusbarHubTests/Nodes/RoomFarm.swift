@@ -83,6 +83,12 @@ struct RoomFarm: Sendable {
 
     func kill(_ index: Int) { self.lives[index].finish() }
 
+    /// Cuts a node's link, and returns when its bus knows: what is sent before that waits for the broker.
+    func cut(_ index: Int) async throws {
+        self.drivers[index].cut()
+        while self.buses[index].status.phase == .live { try await Task.turn() }
+    }
+
     /// Waits for something that changes with what nodes hear of each other, on every node that lives or on some.
     func wait(on indices: [Int]? = nil, until holds: (Room) -> Bool) async throws {
         let indices = indices ?? Array(self.rooms.indices)

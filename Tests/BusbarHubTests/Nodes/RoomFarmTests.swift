@@ -249,7 +249,7 @@ struct RoomFarmTests {
             let core = try await room.connected("c"), (classic, _) = try await room.started("k")
             let clients = try self.context(room).clients
             try await clients.client("c").send("received", 1)
-            farm.drivers[0].cut()
+            try await farm.cut(0)
             for number in 2...3 {
                 for id in ["c", "k"] { try await clients.client(id).send("received", number) }
             }
@@ -269,7 +269,7 @@ struct RoomFarmTests {
             let (classic, cursor) = try await room.started("k")
             try await classic.close()
             let clients = try self.context(room).clients
-            farm.drivers[0].cut()
+            try await farm.cut(0)
             async let sent: Void = clients.client("k").send("received", 1)
             try await farm.drivers[0].restore()
             try await sent
@@ -282,7 +282,7 @@ struct RoomFarmTests {
     func cutLink() async throws {
         try await RoomFarm.open { farm in
             let peer = try await farm.rooms[1].connected("c")
-            farm.drivers[1].cut()
+            try await farm.cut(1)
             async let joined: Void = self.context(farm.rooms[0]).groups.add("c", to: "g")
             try await farm.drivers[1].restore()
             try await joined
