@@ -27,8 +27,6 @@ final class ClassicSession {
         self.loop = handle.session.value
         self.ticket = ticket
         self.state = state
-        // Why: a change of its groups that lies between was heard by neither.
-        if let place = state.leftAt, place != self.loop.frontier { self.state.knowsGroups = false }
         self.loop.add(self)
         self.loop.classic[ticket] = .here(self)
         if !state.isKnown {
@@ -92,7 +90,6 @@ final class ClassicSession {
         self.unregister()
         self.loop.remove(self)
         self.loop.classic[self.ticket] = nil
-        self.state.leftAt = self.loop.frontier
         return self.state
     }
 

@@ -1,4 +1,3 @@
-import Busbar
 import BusbarProtocol
 import NIOCore
 
@@ -34,8 +33,6 @@ struct ClassicState: Sendable {
     /// Whether this node knows its groups: from its beginning, or since a replay ran to its end. Until then they are what the client's
     /// token says and what a replay adds to that; a client that leaves in the middle of one brings its token and cursor again.
     var knowsGroups = false
-    /// Where the loop stood that it comes from.
-    var leftAt: Frontier?
     /// Whether the groups have changed since the client was last told.
     var isTokenDue = false
     /// The groups token that the client has if it has read everything, empty for none.
