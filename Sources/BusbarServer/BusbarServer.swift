@@ -179,8 +179,9 @@ public final class BusbarServer: Service {
         }
     }
 
-    /// Waits until the hubs know where the streams stand: a cursor from before says nothing, and a client that took it to another node
-    /// would lose what has happened meanwhile, the groups it was put into above all. Not for a broker that is away.
+    /// Waits until the hubs know where the streams stand, and other nodes know of this one. A cursor from before says nothing, and a
+    /// client that took it to another node would lose what has happened meanwhile, the groups it was put into above all; and another
+    /// node would say of a connection that nobody has it. Not for a broker that is away.
     private func waitForPlace() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.runtime.settle() }

@@ -37,7 +37,7 @@ public struct ServerConfiguration: Sendable {
     public var resources: [ServedResource] = []
     /// How long the first clients may have to wait for the broker; then they are served without it.
     ///
-    /// Why they wait: without it no cursor can be handed out that another node could replay from.
+    /// Why they wait: without it no cursor can be handed out that another node could replay from, nor do other nodes know of this one.
     public var startTimeout: Duration = .seconds(2)
     /// How long stopping may take: telling clients, running their disconnected events, closing connections.
     public var drainTimeout: Duration = .seconds(10)

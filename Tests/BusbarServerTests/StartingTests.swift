@@ -1,19 +1,28 @@
 import Busbar
+import BusbarDriver
 import BusbarFaults
+import BusbarHub
 import BusbarMemory
 import BusbarServer
 import Logging
+import NIOCore
 import TestSupport
 import Testing
 
 @Suite("A server that starts", .timeLimit(.minutes(1)))
 struct StartingTests {
-    private let driver = FaultyDriver(wrapping: MemoryDriver())
+    private let broker = MemoryBroker()
+    private let driver: FaultyDriver
     private let bus: Bus
 
     init() {
+        self.driver = FaultyDriver(wrapping: MemoryDriver(broker: self.broker))
         self.driver.cut()
-        self.bus = Bus(driver: self.driver, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        self.bus = Self.bus(self.driver)
+    }
+
+    private static func bus(_ driver: any BackplaneDriver) -> Bus {
+        Bus(driver: driver, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     /// The bus's phase when the server had answered.
@@ -34,6 +43,29 @@ struct StartingTests {
             try await self.driver.restore()
             let found = try await phase
             #expect(found == .live)
+        }
+    }
+
+    @Test("answers nobody before its hello lies in the log, behind which every other node knows it")
+    func introduction() async throws {
+        try await TestServer.run(bus: self.bus, { $0.startTimeout = .seconds(60) }) { server in
+            let observer = Self.bus(MemoryDriver(broker: self.broker))
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await observer.run() }
+                let signs = try await observer.subscribe(to: [HubTopics.nodes])
+                async let phase = self.phaseWhenAnswered(by: server)
+                // Why: by then the hello could not be sent, and waits for another turn.
+                try await TestServer.run { other in
+                    for _ in 0..<20 { _ = try await other.get("/health") }
+                }
+                try await self.driver.restore()
+                _ = try await phase
+                try await observer.publish(ByteBuffer(string: "answered"), to: HubTopics.nodes)
+                let iterator = signs.makeAsyncIterator()
+                let first = try #require(try await iterator.next()).messages.first
+                #expect(first.map { String(buffer: $0.payload) } != "answered")
+                group.cancelAll()
+            }
         }
     }
 

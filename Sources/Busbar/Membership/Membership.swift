@@ -115,6 +115,15 @@ package struct Membership: Sendable {
     /// new hello were given up by whoever made them; after the farewell all are.
     package var takesRequests: Bool { !self.isReturning && !self.isGone }
 
+    /// Whether a sign of this life has come back: what others read from the log later finds this node known.
+    package var isIntroduced: Bool {
+        switch self.standing {
+        case .arriving(let signs): signs > 0
+        case .settled: true
+        case .idle, .gone: false
+        }
+    }
+
     private var isGone: Bool {
         if case .gone = self.standing { true } else { false }
     }
@@ -161,6 +170,11 @@ extension Membership {
         self.isHelloDue = true
         self.nextSign = now
         return [.unsettled, .departed(former, .restarted), .joined(self.own)]
+    }
+
+    /// Signs can be sent again: what could not be sent before need not wait for its next turn.
+    package mutating func linkIsLive(now: Moment) {
+        self.nextSign = min(self.nextSign, now)
     }
 
     /// The broker has taken the sign, or it could not be sent.

@@ -22,6 +22,21 @@ extension NodeExchange {
         self.close()
     }
 
+    /// Says hello as soon as the link is live, and returns when that lies in the log, ten seconds later at the latest.
+    ///
+    /// Why: a node is asked for a connection that it has only by those that know it.
+    func introduce() async {
+        self.change { state, after in
+            let now = self.now
+            guard !state.membership.isIntroduced else { return }
+            state.membership.linkIsLive(now: now)
+            self.apply(state.membership.tick(now: now, jitter: .random(in: 0...1)), &state, &after)
+        }
+        _ = await self.introduction.wait(until: self.now + .seconds(10)) {
+            self.state.withLock { $0.membership.isIntroduced }
+        }
+    }
+
     /// Tells the others that this node ends; nothing is served from here on.
     func leave() {
         self.change { state, after in
@@ -36,6 +51,7 @@ extension NodeExchange {
     var hasMail: Bool { self.state.withLock { !$0.outbox.isEmpty || $0.isSending } }
 
     private func close() {
+        self.introduction.close()
         self.change { state, after in
             self.apply(state.requests.close(), &state, &after)
         }
@@ -48,6 +64,7 @@ extension NodeExchange {
                 self.apply(state.membership.tick(now: now, jitter: .random(in: 0...1)), &state, &after)
                 self.apply(state.requests.expire(now: now), &state, &after)
             }
+            self.introduction.tick(now: self.now)
             do { try await self.bus.time.clock.sleep(for: Self.tickInterval) } catch { return }
         }
     }

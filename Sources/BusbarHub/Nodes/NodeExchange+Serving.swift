@@ -9,10 +9,12 @@ extension NodeExchange {
     func receive(_ record: NodeRecord) {
         switch record {
         case .sign(let sign):
-            self.change { state, after in
+            let isIntroduced = self.change { state, after in
                 let now = self.now
                 self.apply(state.membership.heard(sign, now: now, jitter: .random(in: 0...1)), &state, &after)
+                return state.membership.isIntroduced
             }
+            if isIntroduced { self.introduction.resumeAll() }
         case .request(let request):
             self.serve(request)
         case .rollCall(let key, let subject):

@@ -60,6 +60,8 @@ final class NodeExchange: Sendable {
     let state: Mutex<State>
     let signs = Mailbox<NodeSign>()
     let mail = Mailbox<Void>()
+    /// Who waits until this node's hello has come back.
+    let introduction = WaitList()
 
     init(bus: Bus, name: String, connections: LocalConnections, mailbox: WorkMailbox, logger: Logger) {
         let id = NodeID.generate()

@@ -104,9 +104,10 @@ public final class HubRuntime: Sendable {
         self.services.groupsToken.seal(groups, connectionID: connectionID)
     }
 
-    /// Returns when cursors of this node can be resumed from, and every batch taken so far has been processed.
+    /// Returns when cursors of this node can be resumed from, other nodes know it, and every batch taken so far has been processed.
     package func settle() async {
         await self.learnPlace()
+        await self.services.nodes.introduce()
         for handle in self.loops { try? await handle.eventLoop.submit {}.get() }
     }
 

@@ -52,6 +52,21 @@ struct MembershipTests {
         #expect(membership.tick(now: self.moment(0.25), jitter: 0) == [.send(self.sign(self.own, .hello))])
     }
 
+    @Test("a hello that could not be sent goes as soon as the link is live; a node is introduced when it has come back")
+    func introduction() {
+        var membership = Membership(id: self.own, name: "node 1")
+        _ = membership.tick(now: self.moment(0), jitter: 0)
+        membership.signSent(self.sign(self.own, .hello), succeeded: false, now: self.moment(0), jitter: 0)
+        membership.linkIsLive(now: self.moment(0.01))
+        #expect(membership.tick(now: self.moment(0.01), jitter: 0) == [.send(self.sign(self.own, .hello))])
+        membership.signSent(self.sign(self.own, .hello), succeeded: true, now: self.moment(0.02), jitter: 0)
+        #expect(!membership.isIntroduced)
+        _ = self.heard(&membership, self.sign(self.other, .hello))
+        #expect(!membership.isIntroduced)
+        _ = self.heard(&membership, self.sign(self.own, .hello))
+        #expect(membership.isIntroduced && !membership.isSettled)
+    }
+
     @Test("all nodes are known when two own signs have come back; a hello is answered within a quarter of the interval")
     func settling() {
         var membership = Membership(id: self.own, name: "node 1")
