@@ -37,6 +37,14 @@ final class Recorder: Inbox {
             return stretch?.heard[stream]?.suffix(64).contains { $0.record.bytes == bytes } == true
         }
 
+        /// Whether a link that was made again says that a record lies before it.
+        func hasBegun(behind place: Position) -> Bool {
+            guard self.stretches.count > 1, let extent = self.stretches.last?.extents[place.stream] else {
+                return false
+            }
+            return extent.epoch == place.epoch && extent.newest >= place.offset
+        }
+
         func last(_ stream: StreamID) -> Heard? { self.stretches.last { $0.heard[stream] != nil }?.heard[stream]?.last }
     }
 
