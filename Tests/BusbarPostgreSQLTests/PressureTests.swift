@@ -73,6 +73,19 @@ struct PressureTests {
         #expect(appends.take(4_000, count: 1_000) == .zero)
     }
 
+    @Test("is none for our own work, which the server tells of once a second, however often it is asked")
+    func ownWork() {
+        var pressure = Pressure(longestRest: .milliseconds(20)), now = ContinuousClock.now
+        var told = Duration.seconds(1_000)
+        for step in 0..<2_000 {
+            now += .milliseconds(5)
+            if step % 20 == 0 { pressure.noted(work: told, at: now) }
+            if step % 200 == 0 { told += .milliseconds(800) }
+            let rest = pressure.rest(after: .milliseconds(step.isMultiple(of: 2) ? 3 : 5), bytes: 100, at: now)
+            #expect(rest == .zero)
+        }
+    }
+
     @Test("is none on a server that doesn't tell what is at work, or whose statistics were set back")
     func untold() {
         var appends = Appends()

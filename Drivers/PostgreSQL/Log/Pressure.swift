@@ -15,6 +15,10 @@ struct Pressure {
     /// The quickest append is sought among those of one to two such spans.
     static let span = Duration.seconds(10)
 
+    /// Readings that follow each other more closely are no measure: a session's work is added to the server's statistics once a second,
+    /// and a second of our own would pass for that of many others.
+    static let shortestReading = Duration.milliseconds(1_500)
+
     private let longestRest: Duration
     private var quickest: Duration?
     private var quickestBefore: Duration?
@@ -31,6 +35,7 @@ struct Pressure {
     /// - Parameter work: how long sessions of the whole server have been at work together since some time or other; nil from a server
     ///   that doesn't tell.
     mutating func noted(work: Duration?, at now: Instant) {
+        if let work, let last = self.reading, work >= last.work, now - last.at < Self.shortestReading { return }
         let (last, own) = (self.reading, self.ownWork)
         self.reading = work.map { ($0, now) }
         self.ownWork = .zero
