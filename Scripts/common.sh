@@ -27,10 +27,10 @@ as_root() {
 
 # Why deterministic: the compiler is told the package's traits in the order of a set, and each new order compiles everything anew.
 build() { env SWIFT_DETERMINISTIC_HASHING=1 swift build --jobs "$JOBS" "$@"; }
-# In a folder of its own, with what makes a first build short: modules as wholes, no debug information, no index for editors, and each
-# module's interface written where the module is compiled. Takes half the work of a `swift build`, and more when one file has changed.
+# In a folder of its own, with what makes a first build short: modules as wholes, each one's interface written where it is compiled, and
+# no debug information. Takes half the work of a `swift build`, and more when one file has changed.
 build_whole() {
-    build --scratch-path .build/whole -debug-info-format none --disable-index-store \
+    build --scratch-path .build/whole -debug-info-format none \
         -Xswiftc -whole-module-optimization -Xswiftc -num-threads -Xswiftc 1 -Xswiftc -no-emit-module-separately-wmo "$@"
 }
 
