@@ -170,7 +170,8 @@ final class PostgresServer: Sendable {
         process.standardInput = keyboard
         process.standardOutput = FileHandle.nullDevice
         try process.run()
-        Keyboard.type("SELECT pg_sleep(0.05) \\watch 0.01\n", into: keyboard)
+        // Why a table: the server adds up what a session has worked when there is something to tell of tables, too.
+        Keyboard.type("SELECT pg_sleep(0.05) FROM pg_class LIMIT 1 \\watch 0.01\n", into: keyboard)
         return process
     }
 
