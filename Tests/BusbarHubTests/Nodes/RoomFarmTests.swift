@@ -6,7 +6,8 @@ import NIOCore
 import Synchronization
 import Testing
 
-@Suite("Several nodes on one bus", .timeLimit(.minutes(3)))
+// Why ten minutes: N-39's ten thousand rounds take one on two cores, and four with everything else beside them.
+@Suite("Several nodes on one bus", .timeLimit(.minutes(10)))
 struct RoomFarmTests {
     private func context(_ room: Room) throws -> HubContext { try #require(room.runtime.context(for: TestHub.self)) }
 
@@ -40,7 +41,7 @@ struct RoomFarmTests {
 
     @Test(
         "N-39: when a connection of another node has been added to a group, the next publish from any node reaches it, however often",
-        .timeLimit(.minutes(10)), arguments: zip([1, 4], [1_000, 10_000]))
+        arguments: zip([1, 4], [1_000, 10_000]))
     func joins(streams: Int, rounds: Int) async throws {
         var configuration = HubConfiguration()
         // Why: no ping should come between.

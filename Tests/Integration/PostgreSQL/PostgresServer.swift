@@ -115,7 +115,7 @@ final class PostgresServer: Sendable {
     var data: URL { self.directory.appending(path: "data") }
 
     private static func makeDirectory() throws -> URL {
-        let directory = URL(filePath: "/tmp").appending(path: "busbar-postgres-\(UUID().uuidString)")
+        let directory = URL.temporaryDirectory.appending(path: "busbar-postgres-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         try FileManager.default.setAttributes([.posixPermissions: 0o777], ofItemAtPath: directory.path())
         return directory

@@ -40,9 +40,7 @@ final class RedisServer: Sendable {
     /// - Parameter highestPort: a Redis in cluster mode takes the port 10 000 above its own, too.
     init(highestPort: Int = 65_535) throws {
         self.port = try FreePort.choose(upTo: highestPort)
-        // Why the run's name in it: a Redis writes its title over its environment, by which the run would know it otherwise.
-        let run = ProcessInfo.processInfo.environment["THROWAWAY_RUN"] ?? "busbar-redis"
-        self.directory = URL.temporaryDirectory.appending(path: "\(run)-\(UUID().uuidString)")
+        self.directory = URL.temporaryDirectory.appending(path: "busbar-redis-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: self.directory, withIntermediateDirectories: true)
     }
 
