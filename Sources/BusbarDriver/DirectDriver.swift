@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A driver that takes a batch without a task of its own, and says later what became of it.
 ///
 /// An ability beyond the contract: a driver that has none is a ``BackplaneDriver`` and complete. For drivers on a thread or event
@@ -14,11 +16,27 @@ public protocol DirectDriver: BackplaneDriver {
 }
 
 extension DirectDriver {
-    /// Waits for the other one, also when the task is cancelled: the driver bounds it in time.
+    /// Waits for the other one, also when the task is cancelled: the driver bounds it in time. Of several outcomes the first one counts.
     public func append(_ batch: Batch, to stream: StreamID) async throws(DriverError) -> Receipt {
         let result = await withCheckedContinuation { continuation in
-            self.append(batch, to: stream) { continuation.resume(returning: $0) }
+            let caller = AppendCaller(continuation)
+            self.append(batch, to: stream) { caller.take()?.resume(returning: $0) }
         }
         return try result.get()
+    }
+}
+
+/// Who waits for the outcome of an append, until it is there. Why: a driver that gives two must not end the process.
+private final class AppendCaller: Sendable {
+    typealias Continuation = CheckedContinuation<Result<Receipt, DriverError>, Never>
+
+    private let continuation: Mutex<Continuation?>
+
+    init(_ continuation: Continuation) {
+        self.continuation = Mutex(continuation)
+    }
+
+    func take() -> Continuation? {
+        self.continuation.withLock { $0.take() }
     }
 }

@@ -221,6 +221,19 @@ struct OutboundTests {
         }
         #expect(driver.most.load(ordering: .relaxed) == 1)
     }
+
+    @Test("a driver that gives each outcome twice is believed the first time, also by a task that waits for it")
+    func answersTwiceToATask() async throws {
+        let driver = TwiceDriver()
+        try await withBus(driver) { _ in
+            for sequence in 1...20 as ClosedRange<UInt64> {
+                let record = Record(
+                    key: RecordKey(node: 7, incarnation: 1, sequence: sequence), bytes: ByteBuffer(string: "a"))
+                let receipt = try await driver.append(Batch(records: [record], highWater: nil), to: StreamID(0))
+                #expect(receipt.last.offset == Offset(sequence))
+            }
+        }
+    }
 }
 
 extension OutboundTests {
