@@ -13,10 +13,11 @@ package struct ThrowawayBroker: Sendable {
     package let faults: FaultCommand
     private let call: @Sendable (String) async throws -> String
 
-    /// Runs `rabbitmqctl` on a broker that is a RabbitMQ.
-    /// - Parameter words: for a shell.
-    @discardableResult
-    package func control(_ words: String) async throws -> String { try await self.call("control rabbit \(words)") }
+    /// Has a RabbitMQ evaluate what is written in Erlang; fails unless it can.
+    /// - Parameter expressions: one or several, without a full stop and without single quotes.
+    package func evaluate(_ expressions: String) async throws {
+        _ = try await self.call("eval rabbit '\(expressions)'")
+    }
 
     /// Starts a broker, hands it to `body`, and ends it, and removes what it stored, whatever happens.
     /// - Parameters:

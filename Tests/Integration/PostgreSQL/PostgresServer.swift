@@ -235,8 +235,8 @@ final class PostgresServer: Sendable {
         var configuration = try PostgresConfiguration(
             url: "postgres://\(user)@127.0.0.1:\(self.port)/postgres?app=\(app)\(query)")
         configuration.probeInterval = .milliseconds(100)
-        configuration.probeLimit = .milliseconds(2_000)
-        configuration.requestLimit = .seconds(4)
+        configuration.probeLimit = .seconds(6)
+        configuration.requestLimit = .seconds(8)
         configuration.backOffCeiling = .milliseconds(300)
         return configuration
     }

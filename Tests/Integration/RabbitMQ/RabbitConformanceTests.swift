@@ -18,7 +18,7 @@ struct RabbitConformanceTests {
     func certified() async throws {
         try await ThrowawayBroker.run("rabbit") { broker in
             // Quick to notice faults, so that cases need not wait for it.
-            let options = "probeInterval=500&probeLimit=3000&requestLimit=3000&backOffCeiling=500"
+            let options = "probeInterval=500&probeLimit=6000&requestLimit=6000&backOffCeiling=500"
             let rabbit = try RegisteredDriver(
                 at: BackplaneURL("\(broker.url.text)?\(options)"), among: DriverRegistry([.rabbitMQ]),
                 faults: broker.faults)

@@ -26,8 +26,8 @@ struct RabbitTLSTests {
             let own = "&certificateFile=\(papers.path("client.pem"))&keyFile=\(papers.path("client.key"))&auth=external"
             let nobody = await Self.ending(of: "\(byName)\(trust)\(own)")
             #expect(nobody?.code == .unauthorized, "\(nobody?.detail ?? "it runs")")
-            try await broker.control("add_user client no-password-needed")
-            try await broker.control("set_permissions client '.*' '.*' '.*'")
+            try await broker.add(user: "client", password: "no-password-needed")
+            try await broker.allow("client", configure: ".*", write: ".*", read: ".*")
             try await Self.use("\(byName)\(trust)\(own)")
         }
     }

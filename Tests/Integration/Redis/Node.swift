@@ -25,8 +25,8 @@ extension RedisServer {
             host: "127.0.0.1", port: self.port, password: password, user: user, database: database, app: app
         )
         configuration.probeInterval = .milliseconds(100)
-        configuration.probeLimit = .seconds(2)
-        configuration.requestLimit = .seconds(5)
+        configuration.probeLimit = .seconds(6)
+        configuration.requestLimit = .seconds(8)
         configuration.backOffCeiling = .milliseconds(300)
         return configuration
     }
