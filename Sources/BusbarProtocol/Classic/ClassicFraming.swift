@@ -90,27 +90,28 @@ extension ByteBuffer {
     /// - Parameter escapesMarkup: whether `<` and `>` are escaped too, so that the text can stand in a script element.
     package mutating func writeJSONAsASCII(_ json: ByteBuffer, escapesMarkup: Bool = false) {
         self.reserveCapacity(minimumWritableBytes: json.readableBytes)
-        let view = json.readableBytesView
-        var start = view.startIndex
-        var index = start
-        while index < view.endIndex {
-            let byte = view[index]
-            let isMarkup = escapesMarkup && (byte == UInt8(ascii: "<") || byte == UInt8(ascii: ">"))
-            guard byte >= 0x80 || isMarkup else {
-                index += 1
-                continue
+        json.withUnsafeReadableBytes { bytes in
+            var start = 0
+            var index = 0
+            while index < bytes.count {
+                let byte = bytes[index]
+                let isMarkup = escapesMarkup && (byte == UInt8(ascii: "<") || byte == UInt8(ascii: ">"))
+                guard byte >= 0x80 || isMarkup else {
+                    index += 1
+                    continue
+                }
+                self.writeBytes(bytes[start..<index])
+                // Why a whole stretch at once: it decodes what lies between two characters of ASCII.
+                var end = index + 1
+                if byte >= 0x80 {
+                    while end < bytes.count, bytes[end] >= 0x80 { end += 1 }
+                }
+                for unit in String(decoding: bytes[index..<end], as: UTF8.self).utf16 { self.writeUTF16Escape(unit) }
+                start = end
+                index = end
             }
-            self.writeBytes(view[start..<index])
-            // Why a whole stretch at once: it decodes what lies between two characters of ASCII.
-            var end = index + 1
-            if byte >= 0x80 {
-                while end < view.endIndex, view[end] >= 0x80 { end += 1 }
-            }
-            for unit in String(decoding: view[index..<end], as: UTF8.self).utf16 { self.writeUTF16Escape(unit) }
-            start = end
-            index = end
+            self.writeBytes(bytes[start...])
         }
-        self.writeBytes(view[start...])
     }
 
     private mutating func writeUTF16Escape(_ unit: UInt16) {

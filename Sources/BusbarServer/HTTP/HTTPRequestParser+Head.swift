@@ -9,10 +9,10 @@ extension HTTPRequestParser {
             return nil
         }
         self.scannedBytes = 0
-        guard length <= self.limits.headBytes, let head = buffer.readSlice(length: length) else {
+        guard length <= self.limits.headBytes, let head = buffer.readBytes(length: length) else {
             throw Self.overflow(buffer, self.limits)
         }
-        var lines = LineReader(bytes: head.readableBytesView.dropLast(2))
+        var lines = LineReader(bytes: head.dropLast(2))
         guard let requestLine = try lines.next() else { throw .malformed("no request line") }
         var request = try Self.parseRequestLine(requestLine)
         while let line = try lines.next() {
@@ -61,7 +61,7 @@ extension HTTPRequestParser {
         return start.contains(0x0A) ? .fieldsTooLarge : .targetTooLong
     }
 
-    private static func parseRequestLine(_ line: ByteBufferView) throws(HTTPRefusal) -> HTTPRequest {
+    private static func parseRequestLine(_ line: ArraySlice<UInt8>) throws(HTTPRefusal) -> HTTPRequest {
         let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
         guard parts.count == 3 else { throw .malformed("the request line is not METHOD TARGET VERSION") }
         guard (1...32).contains(parts[0].count), parts[0].allSatisfy(\.isTokenByte) else {
@@ -100,7 +100,7 @@ extension HTTPRequestParser {
         return (path.isEmpty ? "/" : String(path), String(rest[mark...].dropFirst()))
     }
 
-    private static func parseField(_ line: ByteBufferView, into fields: inout HTTPFields) throws(HTTPRefusal) {
+    private static func parseField(_ line: ArraySlice<UInt8>, into fields: inout HTTPFields) throws(HTTPRefusal) {
         guard let colon = line.firstIndex(of: 0x3A) else { throw .malformed("a header field without colon") }
         let name = line[..<colon]
         guard !name.isEmpty, name.allSatisfy(\.isTokenByte) else {
@@ -119,9 +119,9 @@ extension HTTPRequestParser {
 
 /// Lines that end with CR LF; a bare CR or LF is an error.
 private struct LineReader {
-    var bytes: ByteBufferView.SubSequence
+    var bytes: ArraySlice<UInt8>
 
-    mutating func next() throws(HTTPRefusal) -> ByteBufferView? {
+    mutating func next() throws(HTTPRefusal) -> ArraySlice<UInt8>? {
         guard let end = self.bytes.firstIndex(where: { $0 == 0x0A || $0 == 0x0D }) else { return nil }
         let next = self.bytes.index(after: end)
         guard self.bytes[end] == 0x0D, next < self.bytes.endIndex, self.bytes[next] == 0x0A else {

@@ -87,7 +87,8 @@ enum MaskedFrame {
         }
         let mask: [UInt8] = [0x12, 0x34, 0x56, 0x78]
         frame.writeBytes(mask)
-        frame.writeBytes(payload.readableBytesView.enumerated().map { $0.element ^ mask[$0.offset % 4] })
+        // Why an array: without optimisation a buffer's bytes are ten times as slow.
+        frame.writeBytes(Array(buffer: payload).enumerated().map { $0.element ^ mask[$0.offset % 4] })
         return frame
     }
 
