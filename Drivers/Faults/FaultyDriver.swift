@@ -134,6 +134,9 @@ extension FaultyDriver {
         self.release()
     }
 
+    /// How many requests hang, and would be let go by ``release()``.
+    public var hangingCount: Int { self.gate.count }
+
     /// Lets go what hangs or is held.
     public func release() {
         let inbox = self.state.withLock { state in

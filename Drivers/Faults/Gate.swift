@@ -10,6 +10,9 @@ final class Gate: Sendable {
 
     private let state = Mutex(State())
 
+    /// How many wait.
+    var count: Int { self.state.withLock(\.waiters.count) }
+
     func open() {
         let waiters = self.state.withLock { state in
             defer { state.waiters.removeAll() }
