@@ -58,7 +58,7 @@ public struct PostgresConfiguration: Hashable, Sendable {
         self.retainedBytes = 256 << 20
         self.retainedAge = .seconds(86_400)
         self.outboxInterval = .milliseconds(50)
-        self.longestRest = .milliseconds(20)
+        self.longestRest = .milliseconds(50)
         self.requestLimit = .seconds(5)
         self.probeInterval = .seconds(2)
         self.probeLimit = .seconds(3)
