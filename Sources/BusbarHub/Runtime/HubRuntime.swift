@@ -167,6 +167,7 @@ public final class HubRuntime: Sendable {
 
     func handle(on eventLoop: any EventLoop) -> LoopHandle {
         guard let handle = self.handles[ObjectIdentifier(eventLoop)] else {
+            // Why a trap: the program that wires server and runtime chooses the loops, and no peer can.
             preconditionFailure("connections must live on the event loops that the hub runtime was made with")
         }
         return handle

@@ -19,6 +19,7 @@ final class Rosters: Sendable {
     /// The roster of the event loop that calls this.
     func roster(of eventLoop: any EventLoop) -> Roster {
         guard let box = self.boxes[ObjectIdentifier(eventLoop)] else {
+            // Why a trap: the server binds its channels to its own group, and no peer can choose another.
             preconditionFailure("the channel's event loop is not of the server's group")
         }
         return box.value

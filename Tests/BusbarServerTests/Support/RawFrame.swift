@@ -87,7 +87,7 @@ enum MaskedFrame {
         }
         let mask: [UInt8] = [0x12, 0x34, 0x56, 0x78]
         frame.writeBytes(mask)
-        // Why an array: without optimisation a buffer's bytes are ten times as slow.
+        // Why an array: without optimisation, a buffer is slow to give its bytes one by one.
         frame.writeBytes(Array(buffer: payload).enumerated().map { $0.element ^ mask[$0.offset % 4] })
         return frame
     }

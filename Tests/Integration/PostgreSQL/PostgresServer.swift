@@ -108,7 +108,8 @@ final class PostgresServer: Sendable {
     }
 
     deinit {
-        self.crash()
+        // Why not as a crash: a postmaster that is killed leaves a megabyte of shared memory in the system, which outlives this run.
+        self.end(by: SIGQUIT)
         try? FileManager.default.removeItem(at: self.directory)
     }
 
@@ -208,21 +209,17 @@ final class PostgresServer: Sendable {
     }
 
     /// Ends the postmaster as a crash would; its children notice and end by themselves.
-    func crash() {
-        self.postmaster.withLock { process in
-            guard let ending = process else { return }
-            kill(ending.processIdentifier, SIGKILL)
-            kill(ending.processIdentifier, SIGCONT)
-            ending.waitUntilExit()
-            process = nil
-        }
-    }
+    func crash() { self.end(by: SIGKILL) }
 
     /// A shutdown as an operator orders it.
-    func shutDown() {
+    func shutDown() { self.end(by: SIGINT) }
+
+    private func end(by number: Int32) {
         self.postmaster.withLock { process in
             guard let ending = process else { return }
-            kill(ending.processIdentifier, SIGINT)
+            kill(ending.processIdentifier, number)
+            // Why: one that stands still takes no other signal but KILL.
+            kill(ending.processIdentifier, SIGCONT)
             ending.waitUntilExit()
             process = nil
         }
