@@ -108,7 +108,6 @@ final class PostgresServer: Sendable {
     }
 
     deinit {
-        // Why not as a crash: a postmaster that is killed leaves a megabyte of shared memory in the system, which outlives this run.
         self.end(by: SIGQUIT)
         try? FileManager.default.removeItem(at: self.directory)
     }
@@ -133,6 +132,8 @@ final class PostgresServer: Sendable {
         let common = [
             "listen_addresses=127.0.0.1", "port=\(self.port)", "unix_socket_directories=\(self.directory.path())",
             "fsync=off", "full_page_writes=off", "max_connections=60", "autovacuum=off",
+            // Why: a server that is killed leaves what it shares, and the system's shared memory outlives this run.
+            "dynamic_shared_memory_type=mmap",
         ]
         let arguments = ["-D", self.data.path()] + (common + settings).flatMap { ["-c", $0] }
         // Why again and again: backends of a postmaster that was killed hold its memory for a moment.
