@@ -108,6 +108,7 @@ final class PostgresServer: Sendable {
     }
 
     deinit {
+        // Why not as a crash: this way the children are gone before their folder is.
         self.end(by: SIGQUIT)
         try? FileManager.default.removeItem(at: self.directory)
     }
