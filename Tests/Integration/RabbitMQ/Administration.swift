@@ -1,7 +1,17 @@
 import BusbarCertification
+import BusbarConformance
 
 /// What an administrator does to a RabbitMQ, in its virtual host `/`, at once.
 extension ThrowawayBroker {
+    /// Takes no more messages while `body` runs, and does again however that ends: other tests share the broker.
+    func refusing(_ body: () async throws -> Void) async throws {
+        try await self.faults.inject(.refuse)
+        let outcome: Result<Void, any Error>
+        do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
+        try await self.faults.inject(.accept)
+        try outcome.get()
+    }
+
     func add(user: String, password: String) async throws {
         try await self.evaluate(
             "ok = rabbit_auth_backend_internal:add_user(\(binary(user)), \(binary(password)), \(administrator))")

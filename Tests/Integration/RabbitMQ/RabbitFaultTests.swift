@@ -81,23 +81,24 @@ struct RabbitFaultTests {
         let broker = try #require(SharedRabbit.broker)
         try await withNode("\(broker.url.text)?app=alarm&requestLimit=1000") { node in
             _ = try await node.driver.append(batch(1, "before"), to: stream)
-            try await broker.faults.inject(.refuse)
-            var writes: UInt64 = 1
-            var refusal: DriverError?
-            // Why several: the broker says that it takes no more when the next message reaches it.
-            while refusal?.code != .overloaded, writes < 50 {
-                writes += 1
-                do throws(DriverError) { _ = try await node.driver.append(batch(writes, "x"), to: stream) } catch {
-                    refusal = error
-                    #expect(error.recovery != .giveUp)
+            var (writes, lives): (UInt64, Int) = (1, 0)
+            try await broker.refusing {
+                var refusal: DriverError?
+                // Why several: the broker says that it takes no more when the next message reaches it.
+                while refusal?.code != .overloaded, writes < 50 {
+                    writes += 1
+                    do throws(DriverError) { _ = try await node.driver.append(batch(writes, "x"), to: stream) } catch {
+                        refusal = error
+                        #expect(error.recovery != .giveUp)
+                    }
                 }
+                #expect(refusal?.code == .overloaded && refusal?.detail.contains("memory") == true)
+                #expect(node.inbox.lastInterruption?.code == .overloaded)
+                // Reading goes on meanwhile.
+                let page = try await node.driver.read(stream, after: .beginning, limitBytes: 1_000)
+                #expect(page.records.count >= 1)
+                lives = node.inbox.liveCount
             }
-            #expect(refusal?.code == .overloaded && refusal?.detail.contains("memory") == true)
-            #expect(node.inbox.lastInterruption?.code == .overloaded)
-            // Reading goes on meanwhile.
-            #expect(try await node.driver.read(stream, after: .beginning, limitBytes: 1_000).records.count >= 1)
-            let lives = node.inbox.liveCount
-            try await broker.faults.inject(.accept)
             try await node.inbox.wait { $0.lives > lives }
             _ = try await node.driver.append(batch(writes + 1, "after"), to: stream)
             try await node.inbox.wait { $0.texts.last == "after" }
