@@ -56,8 +56,10 @@ struct Pressure {
         self.quickest = min(self.quickest ?? taken, taken)
         let quickest = min(self.quickest ?? taken, self.quickestBefore ?? taken)
         let wait = max(taken - quickest - Self.perByte * bytes, .zero)
-        // Why an average of bounded ones: a single late append is a checkpoint, or a thread that was woken late.
-        self.waits += (min(wait, .milliseconds(2)) - self.waits) / 8
+        // Why an average of bounded ones: a single late append is a checkpoint, or a thread that was woken late. Why it falls slowly: a
+        // busy server lets many a short append go first, and is no less busy for it.
+        let bounded = min(wait, .milliseconds(2))
+        self.waits += (bounded - self.waits) / (bounded > self.waits ? 8 : 64)
         return self.servesOthers ? min(self.waits * Self.factor, self.longestRest) : .zero
     }
 }
