@@ -77,21 +77,10 @@ struct PackedFuzzTests {
 
     @Test("records with a length are the same whole, in pieces and byte by byte", arguments: [FuzzSeed.current])
     func records(seed: UInt64) {
-        func records(_ pieces: [[UInt8]]) -> [String] {
-            var buffer = ByteBuffer(), splitter = RecordSplitter(), records: [String] = []
-            do throws(ProtocolError) {
-                for piece in pieces {
-                    buffer.writeBytes(piece)
-                    while let record = try CoreProtocol.messagePack.nextRecord(
-                        from: &buffer, &splitter, limitBytes: 200)
-                    {
-                        records.append("\(Array(record.readableBytesView))")
-                    }
-                }
-            } catch {
-                records.append("\(error)")
+        func records(_ pieces: [[UInt8]]) -> ReadRecords {
+            ReadRecords(pieces) { buffer, splitter throws(ProtocolError) in
+                try CoreProtocol.messagePack.nextRecord(from: &buffer, &splitter, limitBytes: 200)
             }
-            return records
         }
         var mutator = Mutator(seed: seed)
         for _ in 0..<Self.rounds {
