@@ -39,6 +39,8 @@ package struct Membership: Sendable {
 
         package init() {}
 
+        /// How long a node may take to show itself to another one that says hello.
+        var answerLimit: Duration { self.heartbeatInterval / 4 }
         /// A pause of this node after which others may have given it up.
         var pauseLimit: Duration { self.heartbeatInterval * max(1, self.silenceLimit - 2) }
     }
@@ -74,8 +76,7 @@ package struct Membership: Sendable {
 
     private enum Standing: Sendable {
         case idle
-        /// Own signs that came back in this life.
-        case arriving(signs: Int)
+        case arriving
         case settled
         case gone
     }
@@ -94,6 +95,13 @@ package struct Membership: Sendable {
     private var isHelloDue = true
     private var nextSign = Moment(nanoseconds: .min)
     private var lastTick: Moment?
+    /// This life's own signs: how many were sent and how many have come back.
+    private var sentSigns = 0
+    private var returnedSigns = 0
+    /// When the first of them came back.
+    private var introducedAt: Moment?
+    /// The one behind which everybody who heard the hello has answered, by its number.
+    private var settlingSign: Int?
     /// Whether this life goes on after a pause and its hello has not come back yet.
     private var isReturning = false
 
@@ -118,7 +126,7 @@ package struct Membership: Sendable {
     /// Whether a sign of this life has come back: what others read from the log later finds this node known.
     package var isIntroduced: Bool {
         switch self.standing {
-        case .arriving(let signs): signs > 0
+        case .arriving: self.introducedAt != nil
         case .settled: true
         case .idle, .gone: false
         }
@@ -147,11 +155,16 @@ extension Membership {
         self.lastTick = now
         switch self.standing {
         case .gone: return effects
-        case .idle: self.standing = .arriving(signs: 0)
+        case .idle: self.standing = .arriving
         case .arriving, .settled: break
         }
         guard !self.isSending, self.nextSign <= now else { return effects }
         self.isSending = true
+        self.sentSigns += 1
+        // Why not the very next one: it may answer another node's hello, and be earlier than the answers to ours.
+        if self.settlingSign == nil, let introducedAt, introducedAt + self.settings.answerLimit * 2 <= now {
+            self.settlingSign = self.sentSigns
+        }
         effects.append(.send(self.sign(self.isHelloDue ? .hello : .heartbeat)))
         return effects
     }
@@ -165,7 +178,8 @@ extension Membership {
         if self.isGone { return [] }
         let former = self.own
         self.own = Member(id: former.id.next, name: former.name)
-        self.standing = .arriving(signs: 0)
+        self.standing = .arriving
+        (self.sentSigns, self.returnedSigns, self.introducedAt, self.settlingSign) = (0, 0, nil, nil)
         self.isReturning = true
         self.isHelloDue = true
         self.nextSign = now
@@ -182,6 +196,8 @@ extension Membership {
         self.isSending = false
         guard sign.node == self.own.id else { return }
         guard succeeded else {
+            if self.settlingSign == self.sentSigns { self.settlingSign = nil }
+            self.sentSigns -= 1
             self.nextSign = now + self.settings.heartbeatInterval / 4
             return
         }
@@ -208,7 +224,7 @@ extension Membership {
     /// A sign was read from the log. Signs are shown in the log's order, also this node's own.
     package mutating func heard(_ sign: NodeSign, now: Moment, jitter: Double) -> [Effect] {
         if sign.node.process == self.own.id.process {
-            return sign.node == self.own.id ? self.cameBack(sign) : []
+            return sign.node == self.own.id ? self.cameBack(sign, now: now) : []
         }
         switch sign.kind {
         case .farewell:
@@ -216,7 +232,7 @@ extension Membership {
             return [self.depart(known.member, .left)]
         case .hello:
             // Why not at once: many nodes may hear it, and one sign serves several that arrive together.
-            self.nextSign = min(self.nextSign, now + self.settings.heartbeatInterval * (0.25 * jitter))
+            self.nextSign = min(self.nextSign, now + self.settings.answerLimit * jitter)
             return self.isAlive(sign)
         case .heartbeat:
             return self.isAlive(sign)
@@ -238,9 +254,11 @@ extension Membership {
         return known.id == sign.node ? [] : [.departed(known, .restarted), .joined(member)]
     }
 
-    private mutating func cameBack(_ sign: NodeSign) -> [Effect] {
+    private mutating func cameBack(_ returned: NodeSign, now: Moment) -> [Effect] {
         var effects: [Effect] = []
-        if sign.kind == .hello { self.isReturning = false }
+        self.returnedSigns += 1
+        self.introducedAt = self.introducedAt ?? now
+        if returned.kind == .hello { self.isReturning = false }
         for process in self.others.keys.sorted() {
             guard var neighbour = self.others[process] else { continue }
             neighbour.silence += 1
@@ -250,10 +268,11 @@ extension Membership {
                 self.others[process] = neighbour
             }
         }
-        guard case .arriving(let signs) = self.standing else { return effects }
-        // Why two: between them everybody who heard the first one has answered.
-        self.standing = signs + 1 < 2 ? .arriving(signs: signs + 1) : .settled
-        if self.isSettled { effects.append(.settled) }
+        guard case .arriving = self.standing, let sign = self.settlingSign, sign <= self.returnedSigns else {
+            return effects
+        }
+        self.standing = .settled
+        effects.append(.settled)
         return effects
     }
 
