@@ -41,6 +41,7 @@ package struct Membership: Sendable {
 
         /// How long a node may take to show itself to another one that says hello.
         var answerLimit: Duration { self.heartbeatInterval / 4 }
+
         /// A pause of this node after which others may have given it up.
         var pauseLimit: Duration { self.heartbeatInterval * max(1, self.silenceLimit - 2) }
     }

@@ -110,6 +110,42 @@ struct MembershipTests {
         #expect(self.heard(&membership, self.sign(self.own), at: 2.2) == [.settled])
     }
 
+    @Test("a node that is killed is given up after a few own heartbeats that came back without anything of it")
+    func silence() {
+        var membership = self.settled()
+        _ = self.heard(&membership, self.sign(self.other))
+        for _ in 1...4 { #expect(self.heard(&membership, self.sign(self.own)) == []) }
+        #expect(self.heard(&membership, self.sign(self.other)) == [], "one sign is enough")
+        for _ in 1...5 { #expect(self.heard(&membership, self.sign(self.own)) == []) }
+        #expect(self.heard(&membership, self.sign(self.own)) == [.departed(self.member(self.other), .silent)])
+        #expect(membership.members.map(\.id) == [self.own])
+        #expect(membership.isDeparted(self.other.tag))
+    }
+
+    @Test("nobody is given up while no own heartbeat comes back: the broker is away, for however long")
+    func outage() {
+        var membership = self.settled()
+        _ = self.heard(&membership, self.sign(self.other))
+        for second in 2...600 { #expect(membership.tick(now: self.moment(Double(second)), jitter: 0).count <= 1) }
+        #expect(self.heard(&membership, self.sign(self.own), at: 600) == [])
+        #expect(membership.members.count == 2)
+    }
+
+    @Test("a farewell ends a life at once, and one of an earlier life ends nothing")
+    func farewell() {
+        var membership = self.settled()
+        _ = self.heard(&membership, self.sign(self.other.next))
+        #expect(self.heard(&membership, self.sign(self.other, .farewell)) == [])
+        #expect(
+            self.heard(&membership, self.sign(self.other.next, .farewell))
+                == [.departed(self.member(self.other.next), .left)])
+        #expect(self.heard(&membership, self.sign(self.other.next)) == [], "one that was on its way")
+        #expect(membership.members.count == 1)
+        #expect(membership.leave() == [.send(self.sign(self.own, .farewell))])
+        #expect(membership.leave() == [] && !membership.takesRequests)
+        #expect(membership.tick(now: self.moment(50), jitter: 0) == [], "nothing is sent after the own one")
+    }
+
     @Test("F-58: a node that slept begins a new life and serves nothing that was asked of the old one")
     func pause() {
         var membership = self.settled()
