@@ -200,6 +200,7 @@ struct ClassicFarmTests {
             let first = farm.rooms[0]
             let (peer, cursor) = try await first.started("k")
             try await peer.call("join", #"["g"]"#, id: 1)
+            _ = try #require(try await peer.envelope().groupsToken)
             try await peer.close()
             let clients = try #require(first.runtime.context(for: TestHub.self)).clients
             try await clients.all.send("received", 1)
@@ -226,6 +227,7 @@ struct ClassicFarmTests {
             for round in 0..<20 {
                 let (peer, cursor) = try await farm.rooms[0].started("k\(round)")
                 try await peer.call("join", #"["g\#(round)"]"#, id: 1)
+                _ = try #require(try await peer.envelope().groupsToken)
                 try await peer.close()
                 let second = farm.rooms[1]
                 try await second.classic("k\(round)", kind: .reconnect(cursor: cursor)).close()
