@@ -27,11 +27,31 @@ as_root() {
 
 # Why deterministic: the compiler is told the package's traits in the order of a set, and each new order compiles everything anew.
 build() { env SWIFT_DETERMINISTIC_HASHING=1 swift build --jobs "$JOBS" "$@"; }
-# In a folder of its own, with what makes a first build short: modules as wholes, each one's interface written where it is compiled, and
-# no debug information. Takes half the work of a `swift build`, and more when one file has changed.
+# In a folder of its own, with what makes a first build short: modules as wholes, each one's interface written where it is compiled, no
+# debug information, and what `Scripts/compile` does. Takes half the work of a `swift build`, and more when one file has changed.
 build_whole() {
-    build --scratch-path .build/whole -debug-info-format none \
+    local toolchain=.build/whole/toolchain
+    wrap_toolchain "$toolchain"
+    SWIFT_EXEC="$PWD/$toolchain/bin/swiftc" CC="$PWD/$toolchain/bin/clang" \
+        build --scratch-path .build/whole -debug-info-format none \
         -Xswiftc -whole-module-optimization -Xswiftc -num-threads -Xswiftc 1 -Xswiftc -no-emit-module-separately-wmo "$@"
+}
+
+# Makes a folder with the toolchain's compilers, which `Scripts/compile` stands before, and what is looked for beside them.
+wrap_toolchain() {
+    local folder=$1 toolchain name
+    toolchain=$(swiftc -print-target-info | sed -n 's|.*"runtimeResourcePath": "\(.*\)/lib/swift".*|\1|p')
+    [[ -x $toolchain/bin/swiftc && -x $toolchain/bin/clang ]] || fail "no swiftc and clang in '$toolchain/bin', where swiftc says it is."
+    [[ $(readlink "$folder/lib" || true) != "$toolchain/lib" ]] || return 0
+    rm -rf "$folder"
+    mkdir -p "$folder/bin"
+    for name in clang swiftc; do
+        printf '#!/bin/sh\nexec "%s/Scripts/compile" "%s" "%s" "$@"\n' "$PWD" "$PWD/$folder/headers" "$toolchain/bin/$name" \
+            >"$folder/bin/$name"
+        chmod +x "$folder/bin/$name"
+    done
+    # Why last: where this is, all is.
+    ln -s "$toolchain/lib" "$folder/lib"
 }
 
 # Installs Debian packages; called only with what was found missing.
