@@ -22,7 +22,8 @@ final class RawClient: Sendable {
         if let receiveBufferBytes {
             bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBufferBytes))
         }
-        let client = try await bootstrap.connect(host: "127.0.0.1", port: port).flatMapThrowing { channel in
+        let address = try SocketAddress(ipAddress: "127.0.0.1", port: port)
+        let client = try await bootstrap.connect(to: address).flatMapThrowing { channel in
             let inbox = Inbox()
             try channel.pipeline.syncOperations.addHandler(inbox)
             return RawClient(channel: channel, inbox: NIOLoopBound(inbox, eventLoop: channel.eventLoop))
