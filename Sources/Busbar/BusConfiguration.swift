@@ -34,7 +34,8 @@ public struct BusConfiguration: Sendable {
     /// How long a publish waits for a subscriber of this node that is behind before it fails.
     public var slowDownLimit = Duration.seconds(2)
 
-    /// Records held while an earlier one is missing: bytes, and how long before the loss is reported.
+    /// Records held while an earlier one is missing: bytes, and how long before the loss is reported. It is reported later while the log
+    /// has not failed three times to say what is missing, at the latest after four times as long.
     public var holdBytes = 4 << 20
     public var holdTime = Duration.seconds(5)
     /// How much of the log one read asks for.

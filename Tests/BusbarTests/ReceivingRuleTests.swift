@@ -254,6 +254,28 @@ struct ReceivingRuleTests {
         #expect(script.log == ["gap unreadable 0-1", "2"])
     }
 
+    @Test("P-24 a read that takes the whole hold time, and fails, is tried again before the hole is reported")
+    func slowRead() {
+        var script = Script()
+        script.arrive(2)
+        script.pass(seconds: 5.1)
+        script.failRead()
+        script.pass(seconds: 0.3)
+        #expect(script.log.isEmpty)
+        script.answer(1, 2, newest: 2)
+        #expect(script.delivered == ["1", "2"])
+    }
+
+    @Test("P-24 a log that says nothing at all is waited for no longer than four hold times")
+    func silentLog() {
+        var script = Script()
+        script.arrive(2)
+        script.pass(seconds: 19.9)
+        #expect(script.log.isEmpty)
+        script.pass(seconds: 0.2)
+        #expect(script.log == ["gap unreadable 0-1", "2"])
+    }
+
     @Test("while the link is broken the hold time stands still")
     func holdTimeStops() {
         var script = Script()

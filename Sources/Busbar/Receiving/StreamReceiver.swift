@@ -11,6 +11,11 @@ package struct StreamReceiver {
         package var holdTime: Duration
         /// Pause after a read that failed.
         package var readPause = Duration.milliseconds(200)
+        /// So many reads of a hole have to fail, besides, before it is given up: a broker that was silent for as long as one may take
+        /// answers the next.
+        package var readFailures = 3
+        /// After so many hold times it is given up in any case.
+        package var longestHold = 4
 
         package init(holdBytes: Int, holdTime: Duration) {
             self.holdBytes = holdBytes
@@ -70,6 +75,8 @@ package struct StreamReceiver {
     private var reading: ReadRequest?
     private var nextReadAt: Moment?
     private var holeSince: Moment?
+    /// How many reads have failed since.
+    private var readFailures = 0
 
     package init(stream: StreamID, counting: Guarantees.Counting, limits: Limits) {
         self.stream = stream
@@ -142,10 +149,11 @@ package struct StreamReceiver {
         self.lookForHole(now: now, effects: &effects)
     }
 
-    /// The log couldn't be read. It is asked again at a later tick, until the hold time is over.
+    /// The log couldn't be read. It is asked again at a later tick, until the hole is given up.
     package mutating func readFailed(_ request: ReadRequest, now: Moment) {
         guard self.reading == request else { return }
         self.reading = nil
+        self.readFailures += 1
         self.nextReadAt = now + self.limits.readPause
     }
 
@@ -162,7 +170,7 @@ package struct StreamReceiver {
     }
 
     package mutating func tick(now: Moment, effects: inout [Effect]) {
-        if self.isLive, let since = self.holeSince, since + self.limits.holdTime <= now {
+        if self.isLive, self.isUnreadable(now: now) {
             let next = self.held.first.map { Offset($0.offset.rawValue - 1) } ?? self.known
             self.skip(to: next, reason: .unreadable, effects: &effects)
             self.reading = nil
@@ -170,6 +178,13 @@ package struct StreamReceiver {
             self.nextReadAt = nil
         }
         self.lookForHole(now: now, effects: &effects)
+    }
+
+    /// Whether the log has had its time to tell what lies in the hole.
+    private func isUnreadable(now: Moment) -> Bool {
+        guard let since = self.holeSince, since + self.limits.holdTime <= now else { return false }
+        if self.readFailures >= self.limits.readFailures { return true }
+        return since + self.limits.holdTime * self.limits.longestHold <= now
     }
 }
 
@@ -271,7 +286,10 @@ extension StreamReceiver {
             self.holeSince = nil
             return
         }
-        if self.isLive, self.holeSince == nil { self.holeSince = now }
+        if self.isLive, self.holeSince == nil {
+            self.holeSince = now
+            self.readFailures = 0
+        }
         guard self.reading == nil else { return }
         if let next = self.nextReadAt, next > now { return }
         self.read(effects: &effects)
