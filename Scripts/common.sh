@@ -39,19 +39,18 @@ build_whole() {
 
 # Makes a folder with the toolchain's compilers, which `Scripts/compile` stands before, and what is looked for beside them.
 wrap_toolchain() {
-    local folder=$1 toolchain name
+    local folder=$1 toolchain name text
     toolchain=$(swiftc -print-target-info | sed -n 's|.*"runtimeResourcePath": "\(.*\)/lib/swift".*|\1|p')
     [[ -x $toolchain/bin/swiftc && -x $toolchain/bin/clang ]] || fail "no swiftc and clang in '$toolchain/bin', where swiftc says it is."
-    [[ $(readlink "$folder/lib" || true) != "$toolchain/lib" ]] || return 0
-    rm -rf "$folder"
     mkdir -p "$folder/bin"
     for name in clang swiftc; do
-        printf '#!/bin/sh\nexec "%s/Scripts/compile" "%s" "%s" "$@"\n' "$PWD" "$PWD/$folder/headers" "$toolchain/bin/$name" \
-            >"$folder/bin/$name"
+        text=$(printf '#!/bin/sh\nexec "%s/Scripts/compile" "%s" "%s" "$@"' "$PWD" "$PWD/$folder/headers" "$toolchain/bin/$name")
+        # Why looked at: the checkout or the toolchain may have moved.
+        [[ $(cat "$folder/bin/$name" 2>/dev/null) != "$text" ]] || continue
+        printf '%s\n' "$text" >"$folder/bin/$name"
         chmod +x "$folder/bin/$name"
     done
-    # Why last: where this is, all is.
-    ln -s "$toolchain/lib" "$folder/lib"
+    ln -sfn "$toolchain/lib" "$folder/lib"
 }
 
 # Installs Debian packages; called only with what was found missing.
