@@ -41,7 +41,8 @@ build_whole() {
 wrap_toolchain() {
     local folder=$1 toolchain name text
     toolchain=$(swiftc -print-target-info | sed -n 's|.*"runtimeResourcePath": "\(.*\)/lib/swift".*|\1|p')
-    [[ -x $toolchain/bin/swiftc && -x $toolchain/bin/clang ]] || fail "no swiftc and clang in '$toolchain/bin', where swiftc says it is."
+    [[ -x $toolchain/bin/swiftc && -x $toolchain/bin/clang ]] ||
+        fail "no swiftc and clang in '$toolchain/bin', where swiftc says it is: https://www.swift.org/install has both."
     mkdir -p "$folder/bin"
     for name in clang swiftc; do
         text=$(printf '#!/bin/sh\nexec "%s/Scripts/compile" "%s" "%s" "$@"' "$PWD" "$PWD/$folder/headers" "$toolchain/bin/$name")
