@@ -83,6 +83,12 @@ public final class Bus: Sendable {
     /// stays busy until the driver returns; other streams go on.
     /// - Throws: ``BusError``; its code says whether the message may have been stored.
     public func publish(_ payload: ByteBuffer, to topic: Topic) async throws(BusError) {
+        let stream = try self.stream(for: topic)
+        if self.throttle.isPressed { try await self.waitForSubscribers() }
+        try await stream.publish(Message(topic: topic, payload: payload))
+    }
+
+    private func stream(for topic: Topic) throws(BusError) -> Stream {
         let topicBytes = topic.name.utf8.count
         guard topicBytes <= Topic.largestNameBytes else {
             throw BusError(
@@ -90,18 +96,20 @@ public final class Bus: Sendable {
                 "a topic's name may have \(Topic.largestNameBytes) bytes of UTF-8; this has \(topicBytes)"
             )
         }
-        if self.throttle.isPressed {
-            let deadline = self.time.now() + self.configuration.slowDownLimit
-            guard await self.throttle.wait(until: deadline) else {
-                if Task.isCancelled {
-                    throw BusError(.cancelled, "the publishing task was cancelled; nothing was stored")
-                }
-                throw BusError(.slowedDown, "a subscriber of this node is behind; publish again later")
-            }
-        }
         if let error = self.configurationError { throw error }
-        try await self.streams[topic.streamIndex(of: self.streams.count)]
-            .publish(Message(topic: topic, payload: payload))
+        return self.streams[topic.streamIndex(of: self.streams.count)]
+    }
+
+    // Why apart: what a wait needs would else be part of every publish.
+    @inline(never)
+    private func waitForSubscribers() async throws(BusError) {
+        let deadline = self.time.now() + self.configuration.slowDownLimit
+        guard await self.throttle.wait(until: deadline) else {
+            if Task.isCancelled {
+                throw BusError(.cancelled, "the publishing task was cancelled; nothing was stored")
+            }
+            throw BusError(.slowedDown, "a subscriber of this node is behind; publish again later")
+        }
     }
 
     /// Listens to `topics`, from now on or from where `cursor` stands.

@@ -39,6 +39,7 @@ package final class Stream: Sendable {
     private let driver: any BackplaneDriver
     /// The driver once more, if it can append without a task.
     private let direct: (any DirectDriver)?
+    private let appendsAtOnce: Bool
     private let time: BusTime
     private let checkInterval: Duration
     private let lane: Mutex<Lane>
@@ -73,11 +74,12 @@ package final class Stream: Sendable {
         self.id = id
         self.driver = driver
         self.direct = driver as? any DirectDriver
+        self.appendsAtOnce = driver.guarantees.appendsAtOnce
         self.time = time
         self.checkInterval = configuration.checkInterval
         let limits = PublishLane.Limits(
             configuration, largestRecordBytes: driver.guarantees.largestRecordBytes,
-            gathers: !driver.guarantees.appendsAtOnce)
+            gathers: !self.appendsAtOnce)
         self.lane = Mutex(Lane(machine: PublishLane(node: node, incarnation: incarnation, limits: limits)))
         let receiver = StreamReceiver(
             stream: id, counting: driver.guarantees.counting,
@@ -133,33 +135,64 @@ package final class Stream: Sendable {
 // MARK: - Publishing
 
 extension Stream {
+    // Why so few locals: what they take is part of every publish that waits, and a task has it from `malloc`.
     package func publish(_ message: Message) async throws(BusError) {
+        if self.appendsAtOnce { return try await self.publishHere(message) }
+        if let id = try self.begin(message) { try await self.outcome(of: id).get() }
+    }
+
+    /// As ``publish(_:)``, for a driver that appends at once.
+    @inline(never)
+    private func publishHere(_ message: Message) async throws(BusError) {
+        let (id, offer) = self.offer(message)
+        if case .append(let record) = offer {
+            if let outcome = await self.appendHere(record) { return try outcome.get() }
+            try await self.outcome(of: id).get()
+        } else if let id = try self.take(offer, of: id, message) {
+            try await self.outcome(of: id).get()
+        }
+    }
+
+    /// Has a message on its way, if that needs no waiting.
+    /// - Returns: the publish whose outcome is still to come; nil when it is over.
+    @inline(never)
+    private func begin(_ message: Message) throws(BusError) -> PublishLane.PublishID? {
+        let (id, offer) = self.offer(message)
+        return try self.take(offer, of: id, message)
+    }
+
+    private func offer(_ message: Message) -> (PublishLane.PublishID, PublishLane.Offer) {
         let now = self.time.now()
-        let (id, offer) = self.lane.withLock { lane in
+        return self.lane.withLock { lane in
             let (id, offer) = lane.machine.offer(message, now: now)
             switch offer {
             case .wait, .gather: lane.slots[id] = .expected
-            case .append where self.driver.guarantees.appendsAtOnce: lane.here = (id, nil)
+            case .append where self.appendsAtOnce: lane.here = (id, nil)
             case .append: lane.slots[id] = .expected
             case .deliverLocally: break
             case .refuse: lane.failed += 1
             }
             return (id, offer)
         }
+    }
+
+    /// Does what the lane said to a publish.
+    /// - Returns: the publish whose outcome is still to come; nil when it is over.
+    private func take(
+        _ offer: PublishLane.Offer, of id: PublishLane.PublishID, _ message: Message
+    ) throws(BusError) -> PublishLane.PublishID? {
         switch offer {
         case .refuse(let error): throw error
-        case .deliverLocally: self.receive { $0.deliverLocally(message) }
-        case .wait: try await self.outcome(of: id).get()
+        case .deliverLocally:
+            self.receive { $0.deliverLocally(message) }
+            return nil
+        case .wait: return id
         case .gather:
             self.outbox.put(.gather)
-            try await self.outcome(of: id).get()
+            return id
         case .append(let record):
-            if self.driver.guarantees.appendsAtOnce {
-                if let outcome = await self.appendHere(record) { return try outcome.get() }
-            } else {
-                self.start(record)
-            }
-            try await self.outcome(of: id).get()
+            self.start(record)
+            return id
         }
     }
 

@@ -11,6 +11,8 @@ enum Main {
           raw-subscribe URL COUNT CHANNEL            driver-subscribe URL COUNT          bus-subscribe URL COUNT
           raw-publish URL COUNT RATE WINDOW CHANNEL  driver-publish URL COUNT RATE       bus-publish URL COUNT RATE TASKS
           script URL COUNT WINDOW WORDS…             bus-listen URL
+        bus-publish may be followed by SECONDS START: so many seconds of messages and as many without take turns from START on,
+        a Unix time.
         """
 
     static func main() async throws {
@@ -34,7 +36,10 @@ enum Main {
         case "driver-publish": try await DriverAlone.publish(url, count: number(), rate: number())
         case "bus-subscribe": try await Node.consume(url, count: number())
         case "bus-listen": try await Node.consume(url, count: nil)
-        case "bus-publish": try await Node.publish(url, count: number(), rate: number(), tasks: number())
+        case "bus-publish":
+            let (count, rate, tasks) = (number(), number(), number())
+            let turns = words.isEmpty ? nil : Turns(seconds: number(), start: number())
+            try await Node.publish(url, count: count, rate: rate, tasks: tasks, turns: turns)
         default: fail(self.usage)
         }
     }

@@ -46,12 +46,12 @@ enum Node {
 
     /// Publishes `count` messages at `rate` a second, one after the other, or so many at a time whatever became of those before, as
     /// many clients do; or, when the rate is 0, as fast as it goes, from so many tasks that each wait for their own.
-    static func publish(_ url: String, count: Int, rate: Int, tasks: Int) async throws {
+    static func publish(_ url: String, count: Int, rate: Int, tasks: Int, turns: Turns?) async throws {
         try await self.withBus(url) { bus in
             try await bus.publish(ByteBuffer(string: "warm"), to: Topic("other"))
             var all = Measurement()
             all.begin()
-            let start = ContinuousClock.now
+            let start = turns?.begin ?? ContinuousClock.now
             guard rate > 0 else {
                 try await Self.publish(count, from: tasks, on: bus, into: &all)
                 return all.report("publisher")
@@ -59,8 +59,9 @@ enum Node {
             try await withThrowingTaskGroup(of: Span.self) { group in
                 var underWay = 0
                 for index in stride(from: 0, to: count, by: tasks) {
-                    let due = start + .nanoseconds(index * 1_000_000_000 / rate)
-                    try await ContinuousClock().sleep(until: due, tolerance: .zero)
+                    var due = Duration.nanoseconds(index * 1_000_000_000 / rate)
+                    if let turns { due += turns.silence(before: due) }
+                    try await ContinuousClock().sleep(until: start + due, tolerance: .zero)
                     guard tasks > 1 else {
                         all.took(try await self.publish(on: bus))
                         continue
