@@ -46,6 +46,7 @@ enum Node {
 
     /// Publishes `count` messages at `rate` a second, one after the other, or so many at a time whatever became of those before, as
     /// many clients do; or, when the rate is 0, as fast as it goes, from so many tasks that each wait for their own.
+    /// - Parameter turns: when the rate is kept, and when nothing is published; nil keeps it all the time.
     static func publish(_ url: String, count: Int, rate: Int, tasks: Int, turns: Turns?) async throws {
         try await self.withBus(url) { bus in
             try await bus.publish(ByteBuffer(string: "warm"), to: Topic("other"))

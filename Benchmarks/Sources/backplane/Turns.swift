@@ -7,7 +7,7 @@ struct Turns {
 
     /// `start`: Unix time, in seconds.
     init(seconds: Int, start: Int) {
-        guard seconds > 0 else { fail("a turn takes a second or more") }
+        guard seconds > 0 else { fail("turns of \(seconds) seconds won't do; wanted: 1 or more") }
         self.length = .seconds(seconds)
         self.begin = .now + .seconds(Double(start) - Date().timeIntervalSince1970)
     }
